@@ -1,0 +1,49 @@
+"""What every backend is: it runs a graph over time, or says why it cannot."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.backends.weights import Weights
+from recurra.graph import Graph
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a graph reads while it runs.
+
+    Attributes:
+        steps: T.
+        rows: B.
+        sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar.
+        per_row: for each given leaf by name, (B, size): the same in every step.
+        states: for each state, (B, size), in the order of the graph.
+    """
+
+    steps: int
+    rows: int
+    sequences: Mapping[str, Tensor]
+    per_row: Mapping[str, Tensor]
+    states: tuple[Tensor, ...]
+
+
+class Backend(ABC):
+    """One way to run a graph over time."""
+
+    name: str
+    purpose: str
+
+    @abstractmethod
+    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Why this backend cannot run the graph there; None if it can."""
+
+    @abstractmethod
+    def run(
+        self, graph: Graph, weights: Weights, given: Given
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output (T, B, size) and the states after the last step, each (B, size)."""

@@ -1,0 +1,231 @@
+"""The plan of the reference backend: a graph as three lists of instructions.
+
+The first runs once for a call (weights only), the second for all steps at once, the third in each
+step. Products of one operand become one product with the stacked matrices, and the sum that such a
+product enters first becomes part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from recurra.backends.backend import Given
+from recurra.backends.rules import RULES
+from recurra.backends.weights import Weights
+from recurra.graph import Expression, Graph
+from recurra.graph.facts import Variation, uses, variation
+from recurra.graph.simplify import gather_sums, simplify
+
+# (function, slots of its operands, slot or slots of its result)
+Instruction = tuple[Callable[..., Any], tuple[int, ...], int | tuple[int, ...]]
+Program = list[Instruction]
+Nodes = tuple[Expression, ...]
+
+_WEIGHTS, _GIVEN = 0, 1  # slots that hold no tensor
+
+
+class Plan:
+    """Instructions over numbered slots, made once for a graph.
+
+    Attributes:
+        constant, parallel, step: the three programs.
+        per_step: (slot of all steps, slot of one step) for what the loop reads.
+        states, updates, output: slots.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = gather_sums(simplify(graph))
+        self.nodes = self.graph.nodes
+        self.varies = variation(self.nodes)
+        self.readers = uses((*self.nodes,))
+        self.roots = {*self.graph.updates, self.graph.output}
+        self.constant: Program = []
+        self.parallel: Program = []
+        self.step: Program = []
+        self.per_step: list[tuple[int, int]] = []
+        self.slots = 2
+        self.at: dict[Expression | Nodes, int] = {}  # slot of a value, or of several stacked ones
+        self.member_of: dict[Expression, Nodes] = {}
+        self.in_step: dict[Expression | Nodes, int] = {}
+        self._groups = self._product_groups()
+        self.states = [self._new(leaf) for leaf in graph.states]
+        self.updates = [self._slot(node, Variation.STEP) for node in self.graph.updates]
+        self.output = self._slot(self.graph.output, Variation.STEP)
+
+    def blank(self, weights: Weights, given: Given) -> list[Any]:
+        """The slots of one call, with what is not computed."""
+        values: list[Any] = [None] * self.slots
+        values[_WEIGHTS], values[_GIVEN] = weights, given
+        return values
+
+    def size(self, letter: str, given: Given) -> int:
+        """The number behind a size letter, read off the states."""
+        for state, tensor in zip(self.graph.states, given.states, strict=True):
+            if self.graph.shape(state) == (letter,):
+                return int(tensor.shape[-1])
+        raise AssertionError(f"no state has the size {letter}")
+
+    def _new(self, key: Expression | Nodes) -> int:
+        self.at[key] = self.slots
+        self.slots += 1
+        return self.at[key]
+
+    def _program(self, level: Variation) -> Program:
+        return (self.constant, self.parallel, self.step)[level]
+
+    def _emit(self, node: Expression) -> None:
+        """Append what computes `node`, after what it needs."""
+        level = self.varies[node]
+        if not node.args:
+            self._emit_leaf(node)
+        elif node in self._groups:
+            self._emit_group(self._groups[node], level)
+        else:
+            function = RULES[node.op]
+            sources = tuple(self._slot(arg, level) for arg in node.args)
+            if node.op == "spread":
+                function = self._spread(str(node.attribute))
+                sources = (_GIVEN, *sources)
+            self._program(level).append((function, sources, self._new(node)))
+
+    def _emit_leaf(self, node: Expression) -> None:
+        name = node.attribute
+        if node.op == "constant":
+            self.constant.append((lambda value=name: value, (), self._new(node)))
+        elif node.op in ("parameter", "fixed"):
+            self.constant.append((lambda weights: weights[name], (_WEIGHTS,), self._new(node)))
+        elif node.op == "input":
+            self.parallel.append((lambda given: given.sequences[name], (_GIVEN,), self._new(node)))
+        elif node.op == "given":
+            take = (lambda given: given.per_row[name].unsqueeze(0), (_GIVEN,), self._new(node))
+            self.parallel.append(take)
+
+    def _slot(self, key: Expression | Nodes, level: Variation) -> int:
+        """The slot of a value, as the program of this level sees it."""
+        if isinstance(key, Expression) and key not in self.at:
+            if key not in self.member_of:
+                self._emit(key)
+            if key in self.member_of:
+                self._split(self.member_of[key])
+        own = self.at[key]
+        if level is Variation.STEP and self._level(key) is Variation.PARALLEL:
+            if key not in self.in_step:
+                self.in_step[key] = self.slots
+                self.slots += 1
+                self.per_step.append((own, self.in_step[key]))
+            return self.in_step[key]
+        return own
+
+    def _level(self, key: Expression | Nodes) -> Variation:
+        if isinstance(key, Expression):
+            return self.varies[key]
+        return max(self.varies[node] for node in key)
+
+    def _split(self, stack: Nodes) -> None:
+        """Give each member of a stacked value its own slot."""
+        count = len(stack)
+        source = self.at[stack]
+        targets = tuple(self._new(node) for node in stack)
+        program = self._program(self._level(stack))
+        program.append((lambda value: value.chunk(count, -1), (source,), targets))
+
+    # Products of one operand
+
+    def _product_groups(self) -> dict[Expression, Nodes]:
+        """For each product, or the sum it is part of, all products of the same operand and form."""
+        groups: dict[Any, list[Expression]] = {}
+        for node in self.nodes:
+            if node.op == "matmul" and self.varies[node] is not Variation.CONSTANT:
+                matrix, operand = node.args
+                key = (operand, self.graph.shapes[matrix], self._start(node) is not None)
+                groups.setdefault(key, []).append(node)
+        return {self._result(node): tuple(group) for group in groups.values() for node in group}
+
+    def _result(self, product: Expression) -> Expression:
+        return product if self._start(product) is None else self.readers[product][0]
+
+    def _start(self, product: Expression) -> Expression | None:
+        """The sum's part that is there before the product, if the product is only added to it."""
+        readers = self.readers.get(product, [])
+        if len(readers) != 1 or readers[0].op != "add" or product in self.roots:
+            return None
+        left, right = readers[0].args
+        other = left if right is product else right
+        if other is product or len(self.graph.shapes[other]) != 1:
+            return None
+        limit = (
+            Variation.CONSTANT if self.varies[product] is Variation.PARALLEL else Variation.PARALLEL
+        )
+        return other if self.varies[other] <= limit else None
+
+    def _emit_group(self, products: Nodes, level: Variation) -> None:
+        matrices = self._stack_constants(tuple(product.args[0] for product in products))
+        operand = self._slot(products[0].args[1], level)
+        starts = tuple(self._start(product) for product in products)
+        known = tuple(start for start in starts if start is not None)
+        target = self._new_stack(tuple(self._result(product) for product in products))
+        if not known:
+            self._program(level).append((F.linear, (operand, matrices), target))
+        elif all(self.varies[start] is Variation.CONSTANT for start in known):
+            bias = self._stack_constants(known)
+            self._program(level).append((F.linear, (operand, matrices, bias), target))
+        else:
+            mirrored = self.slots
+            self.slots += 1
+            self.constant.append((torch.t, (matrices,), mirrored))
+            start_slot = self._slot(self._stack_starts(known), level)
+            self.step.append((torch.addmm, (start_slot, operand, mirrored), target))
+
+    def _new_stack(self, nodes: Nodes) -> int:
+        if len(nodes) == 1:
+            return self._new(nodes[0])
+        for node in nodes:
+            self.member_of[node] = nodes
+        return self._new(nodes)
+
+    def _stack_constants(self, nodes: Nodes) -> int:
+        """The slot of weights under one another; no copy where they are stored so."""
+        if len(nodes) == 1:
+            return self._slot(nodes[0], Variation.CONSTANT)
+        if nodes in self.at:
+            return self.at[nodes]
+        if all(node.op == "parameter" for node in nodes):
+            names = tuple(str(node.attribute) for node in nodes)
+            stack: Instruction = (
+                lambda weights: weights.stacked(names),
+                (_WEIGHTS,),
+                self._new(nodes),
+            )
+        else:
+            sources = tuple(self._slot(node, Variation.CONSTANT) for node in nodes)
+            stack = (lambda *parts: torch.cat(parts), sources, self._new(nodes))
+        self.constant.append(stack)
+        return self.at[nodes]
+
+    def _stack_starts(self, nodes: Nodes) -> Expression | Nodes:
+        """Values of all steps side by side; no copy where one product has computed them so."""
+        if len(nodes) == 1:
+            return nodes[0]
+        if nodes not in self.at:
+            sources = tuple(self._slot(node, Variation.PARALLEL) for node in nodes)
+            self.parallel.append((_side_by_side, (_GIVEN, *sources), self._new(nodes)))
+        return nodes
+
+    def _spread(self, letter: str) -> Callable[..., Tensor]:
+        def spread(given: Given, value: Tensor | float) -> Tensor:
+            size = self.size(letter, given)
+            if not isinstance(value, Tensor) or value.dim() == 0:
+                value = given.states[0].new_ones(1) * value
+            return RULES["spread"](value, size)  # type: ignore[no-any-return]
+
+        return spread
+
+
+def _side_by_side(given: Given, *values: Tensor) -> Tensor:
+    shape = (given.steps, given.rows)
+    return torch.cat([value.expand(*shape, value.shape[-1]) for value in values], -1)

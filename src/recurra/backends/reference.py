@@ -1,0 +1,71 @@
+"""The reference backend: any graph, in PyTorch, on any device, in any number format, differentiable twice.
+
+It is the referee of all others. What does not depend on a state is computed for all steps at once;
+only the rest runs in a Python loop over time.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from recurra.backends.backend import Backend, Given
+from recurra.backends.plan import Plan, Program
+from recurra.backends.weights import Weights
+from recurra.graph import Graph
+
+
+class Reference(Backend):
+    """Runs every graph, step by step, in PyTorch."""
+
+    name = "reference"
+    purpose = "runs any graph in PyTorch, a Python loop over time"
+
+    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+        """It refuses nothing."""
+        return None
+
+    def run(
+        self, graph: Graph, weights: Weights, given: Given
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `Backend.run`."""
+        plan = _plan(graph)
+        values = plan.blank(weights, given)
+        _execute(plan.constant, values)
+        _execute(plan.parallel, values)
+        slices = [(target, values[source].unbind(0)) for source, target in plan.per_step]
+        states = given.states
+        outputs = []
+        for t in range(given.steps):
+            for slot, state in zip(plan.states, states, strict=True):
+                values[slot] = state
+            for slot, slices_of in slices:
+                values[slot] = slices_of[t if len(slices_of) > 1 else 0]
+            _execute(plan.step, values)
+            states = tuple(values[slot] for slot in plan.updates)
+            outputs.append(values[plan.output])
+        return _joined(outputs, graph, given, plan), states
+
+
+@lru_cache(maxsize=256)
+def _plan(graph: Graph) -> Plan:
+    return Plan(graph)
+
+
+def _execute(program: Program, values: list[Tensor]) -> None:
+    for function, sources, target in program:
+        result = function(*[values[source] for source in sources])
+        if isinstance(target, int):
+            values[target] = result
+        else:
+            for slot, part in zip(target, result, strict=True):
+                values[slot] = part
+
+
+def _joined(outputs: list[Tensor], graph: Graph, given: Given, plan: Plan) -> Tensor:
+    if outputs:
+        return torch.stack(outputs)
+    size = plan.size(graph.shapes[graph.output][0], given)
+    return given.states[0].new_zeros(0, given.rows, size)

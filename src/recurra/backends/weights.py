@@ -1,0 +1,56 @@
+"""The weights of one layer and direction: stored in stacks, read by the names of the equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+
+class Weights:
+    """Named views of stacked weights.
+
+    A stack holds the weights of its members one under another, so that one product serves all of them.
+    A member of several stacks is the sum of its parts (torch keeps two biases for each gate).
+
+    Args:
+        stacks: (members, tensor) with the tensor (len(members) * rows, ...).
+        fixed: weights that are not trained, by name.
+    """
+
+    def __init__(
+        self, stacks: Sequence[tuple[tuple[str, ...], Tensor]], fixed: Mapping[str, Tensor]
+    ) -> None:
+        self.stacks = stacks
+        self.fixed = fixed
+
+    def __getitem__(self, name: str) -> Tensor:
+        """One weight: a view of its stack, or the sum of its parts."""
+        if name in self.fixed:
+            return self.fixed[name]
+        parts = [
+            _member(members, tensor, name) for members, tensor in self.stacks if name in members
+        ]
+        return _total(parts)
+
+    def stacked(self, names: tuple[str, ...]) -> Tensor:
+        """Several weights under one another; no copy where they are stored so."""
+        touching = [
+            (members, tensor) for members, tensor in self.stacks if set(members) & set(names)
+        ]
+        if all(members == names for members, _ in touching) and touching:
+            return _total([tensor for _, tensor in touching])
+        return torch.cat([self[name] for name in names])
+
+
+def _member(members: tuple[str, ...], tensor: Tensor, name: str) -> Tensor:
+    rows = tensor.shape[0] // len(members)
+    return tensor.narrow(0, members.index(name) * rows, rows)
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total

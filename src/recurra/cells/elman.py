@@ -1,0 +1,9 @@
+"""Simple recurrent network with tanh. Elman 1990, Finding structure in time, Cognitive Science 14."""
+
+from recurra.graph import cell, tanh
+
+
+@cell(state="h", year=1990)
+def elman(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h + p.b_h)
+    return h

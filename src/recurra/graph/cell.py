@@ -1,0 +1,110 @@
+"""A cell: a traced graph with its year, its wishes for initial values and its fixed weights."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from recurra.errors import CellError
+from recurra.graph.graph import Graph
+from recurra.graph.trace import trace
+
+Fixed = Callable[..., float]
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrent cell.
+
+    Attributes:
+        name: the name of the function that holds the equations.
+        graph: one step.
+        year: of publication, None for one's own.
+        title: first sentence of the citation.
+        citation: where the equations stand.
+        init: wishes for initial values by weight name, with wildcards: a number, or the name of an initialiser.
+        fixed: for each fixed weight, the function of its indices that computes it.
+    """
+
+    name: str
+    graph: Graph
+    year: int | None = None
+    title: str = ""
+    citation: str = ""
+    init: Mapping[str, float | str] = field(default_factory=dict)
+    fixed: Mapping[str, Fixed] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<cell {self.name}{f' {self.year}' if self.year else ''}>"
+
+
+def cell(
+    *,
+    state: str,
+    year: int | None = None,
+    output: str | None = None,
+    init: Mapping[str, float | str] | None = None,
+    shapes: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Fixed] | None = None,
+) -> Callable[[Callable[..., Any]], Cell]:
+    """Make a cell from a function that holds its equations.
+
+    Args:
+        state: names of the states, as in "h, c", in the order in which the function returns them.
+        year: of publication.
+        output: the local which the layer gives out; the first state if not stated.
+        init: wishes for initial values, such as {"b_f": 1.0, "U_*": "orthogonal"}.
+        shapes: sizes that do not follow from use, such as {"h": "P"} or {"alpha": ""}.
+        fixed: weights that are not trained, each as a function of (unit) or (row, column), and of a
+            mapping of sizes: {"M": lambda row, column, sizes: float(row >= column)}.
+
+    Raises:
+        CellError: the equations are not legal; the text names the line.
+
+    Example:
+        >>> from recurra.graph import cell, tanh
+        >>> @cell(state="h")
+        ... def elman(p, x, h):
+        ...     h = tanh(p.W_h @ x + p.U_h @ h + p.b_h)
+        ...     return h
+        >>> elman.graph.state_names
+        ('h',)
+    """
+    names = tuple(name.strip() for name in state.split(",") if name.strip())
+
+    def decorate(function: Callable[..., Any]) -> Cell:
+        graph = trace(function, names, output, shapes, fixed or ())
+        citation = _citation(function)
+        return Cell(
+            name=function.__name__,
+            graph=graph,
+            year=year,
+            title=citation.split(". ")[0].rstrip("."),
+            citation=citation,
+            init=dict(init or {}),
+            fixed=dict(fixed or {}),
+        )
+
+    return decorate
+
+
+def as_cell(function: Callable[..., Any]) -> Cell:
+    """A plain function as a cell: its arguments after p and x are its states (t is the time index)."""
+    if not inspect.isfunction(function):
+        raise CellError(
+            f"a {type(function).__name__} is no cell: give a name, a cell, or a function such as "
+            "def cell(p, x, h)."
+        )
+    names = tuple(inspect.signature(function).parameters)[2:]
+    states = ", ".join(name for name in names if name != "t")
+    return cell(state=states)(function)
+
+
+def _citation(function: Callable[..., Any]) -> str:
+    """The docstring of the function, or of the file that is named after it, on one line."""
+    own_file = function.__module__.rpartition(".")[2] == function.__name__
+    module = sys.modules.get(function.__module__) if own_file else None
+    return " ".join((function.__doc__ or (module.__doc__ if module else "") or "").split())

@@ -1,0 +1,96 @@
+"""Which graphs are legal: a table of rules; the first offender is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from recurra.graph.expression import Expression, walk
+from recurra.graph.graph import Graph
+from recurra.graph.shapes import plain_complaint
+
+Offence = tuple[Expression, str]
+
+
+def check(graph: Graph, complain: Callable[[Expression, str], NoReturn] = plain_complaint) -> None:
+    """Refuse an illegal graph with the first rule that it breaks.
+
+    Raises:
+        CellError: names the line of the cell, the expression and the rule.
+    """
+    for rule in RULES:
+        for node, message in rule(graph):
+            complain(node, message)
+
+
+def _updates_keep_shape(graph: Graph) -> Iterator[Offence]:
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        if graph.shapes[update] != graph.shape(state):
+            yield (
+                update,
+                f"state {state.attribute} has the shape {graph.shape(state)} before the step and "
+                f"{graph.shapes[update]} after it.",
+            )
+
+
+def _states_move(graph: Graph) -> Iterator[Offence]:
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        if update is state:
+            yield state, f"state {state.attribute} is returned as it came; drop it or update it."
+
+
+def _states_are_read(graph: Graph) -> Iterator[Offence]:
+    read = set(graph.nodes)
+    for state in graph.states:
+        if state not in read:
+            yield (
+                state,
+                f"state {state.attribute} is never read, so it is no state; give it as an output.",
+            )
+
+
+def _output_is_a_vector(graph: Graph) -> Iterator[Offence]:
+    if len(graph.shapes[graph.output]) != 1:
+        yield graph.output, "the output of a cell must have one value per unit."
+
+
+def _something_is_trained(graph: Graph) -> Iterator[Offence]:
+    if not graph.parameters:
+        yield graph.output, "the cell has no weight (p.<name>), so there is nothing to train."
+
+
+def _weights_are_used(graph: Graph) -> Iterator[Offence]:
+    used = set(walk(graph.roots))
+    for parameter in graph.parameters:
+        if parameter not in used:
+            yield (
+                parameter,
+                f"the weight {parameter.attribute} is read but no result depends on it.",
+            )
+
+
+def _one_name_one_thing(graph: Graph) -> Iterator[Offence]:
+    values = {name for name, _ in graph.named} | {str(leaf.attribute) for leaf in graph.inputs}
+    for leaf, _ in graph.leaf_shapes:
+        if leaf.op in ("parameter", "fixed") and leaf.attribute in values:
+            yield leaf, f"{leaf.attribute} is a weight and also a value of the step; rename one."
+
+
+def _matrices_do_not_step(graph: Graph) -> Iterator[Offence]:
+    for node in graph.nodes:
+        if len(graph.shapes[node]) == 2 and any(
+            leaf.op in ("input", "given", "state") for leaf in walk((node,))
+        ):
+            yield node, "a matrix that changes from step to step has no fused form."
+
+
+RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
+    _updates_keep_shape,
+    _states_move,
+    _states_are_read,
+    _output_is_a_vector,
+    _something_is_trained,
+    _weights_are_used,
+    _one_name_one_thing,
+    _matrices_do_not_step,
+)

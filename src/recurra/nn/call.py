@@ -1,0 +1,103 @@
+"""What one call gives to every layer: the sequences beside x, in the order in which a direction reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError, UnknownNameError, UsageError
+from recurra.graph import Graph
+from recurra.nn.sequence import Door, Sequences
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer.
+
+    Attributes:
+        sequences: the batch, time first.
+        reset: (T, B, 1), 1 where the state starts anew before this step; or None.
+        extra: further sequences by name, each (T, B, size).
+        start: index of the first step.
+    """
+
+    sequences: Sequences
+    reset: Tensor | None
+    extra: Mapping[str, Tensor]
+    start: int
+
+    def read(self, x: Tensor, graph: Graph, direction: str) -> dict[str, Tensor]:
+        """Every sequence that the graph reads in a direction, by name, each (T, B, size)."""
+        steps, rows = x.shape[:2]
+        values = {"x": x, **self.extra}
+        if self.reset is not None:
+            forward = direction == "forward"
+            values["reset"] = self.reset if forward else _backwards(self.reset, self.sequences)
+        if direction == "reverse":
+            values = {name: self.sequences.reversed(value) for name, value in values.items()}
+        if any(leaf.attribute == "t" for leaf in graph.inputs):
+            time = torch.arange(self.start, self.start + steps, device=x.device, dtype=x.dtype)
+            values["t"] = time.view(-1, 1, 1).expand(steps, rows, 1)
+        if self.sequences.alive is not None:
+            values["alive"] = self.sequences.alive.unsqueeze(-1).to(x.dtype)
+        return values
+
+
+def _backwards(reset: Tensor, sequences: Sequences) -> Tensor:
+    """Where a sequence starts anew when it is read from its end: one step before each start."""
+    before = torch.zeros_like(reset)
+    before[:-1] = reset[1:]
+    if sequences.alive is not None:  # a start after the end of a row is none
+        before[:-1] *= sequences.alive[1:].unsqueeze(-1)
+    return before
+
+
+def make_call(
+    sequences: Sequences,
+    door: Door,
+    graph: Graph,
+    sizes: Mapping[str, int],
+    reset: Tensor | None,
+    inputs: Mapping[str, Tensor],
+    start: int,
+) -> Call:
+    """Check the sequences beside x and bring them into the inner form.
+
+    Raises:
+        UsageError: an input that the cell does not read, or one that is missing.
+        ShapeError: a sequence of another shape than x asks for.
+    """
+    needed = [str(leaf.attribute) for leaf in graph.inputs if leaf.attribute not in ("x", "t")]
+    for name in inputs:
+        if name not in needed:
+            raise UnknownNameError("input", name, needed or ["none but x"])
+    missing = [name for name in needed if name not in inputs]
+    if missing:
+        raise UsageError(f"cell {graph.name} also reads {', '.join(missing)}: inputs={{...}}.")
+    extra = {}
+    for name, value in inputs.items():
+        leaf = graph.leaf(name)
+        assert leaf is not None
+        letters = graph.shape(leaf)
+        extra[name] = _time_first(name, value, sizes[letters[0]] if letters else 1, door, sequences)
+    if reset is not None:
+        flags = reset.unsqueeze(-1).to(sequences.x.dtype)
+        reset = _time_first("reset", flags, 1, door, sequences)
+    return Call(sequences, reset, extra, start)
+
+
+def _time_first(name: str, value: Tensor, size: int, door: Door, sequences: Sequences) -> Tensor:
+    if not door.batched and value.dim() == 2:
+        value = value.unsqueeze(1)
+    elif door.batch_first and value.dim() == 3:
+        value = value.transpose(0, 1)
+    expected = (*sequences.x.shape[:2], size)
+    if tuple(value.shape) != expected:
+        raise ShapeError(
+            f"{name} has the shape {tuple(value.shape)} with time first; it needs {expected} "
+            "(T, B, features), in the form of x."
+        )
+    return value

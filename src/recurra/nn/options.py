@@ -1,0 +1,71 @@
+"""The options of a layer that change its graph: masks on the recurrence, zoneout, resets, lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from recurra.errors import UnknownNameError, UsageError
+from recurra.graph import Graph
+from recurra.graph.rewrite import (
+    with_lengths,
+    with_recurrent_dropout,
+    with_reset,
+    with_zoneout,
+)
+
+
+@lru_cache(maxsize=512)
+def variant(
+    graph: Graph, recurrent_dropout: bool, zoneout: tuple[str, ...], reset: bool, lengths: bool
+) -> Graph:
+    """The graph of a cell with the options of one call written into it."""
+    if recurrent_dropout:
+        graph = with_recurrent_dropout(graph)
+    if zoneout:
+        graph = with_zoneout(graph, zoneout)
+    if reset:
+        graph = with_reset(graph)
+    # Last, so that a row that has ended keeps its state even where a reset is marked.
+    return with_lengths(graph) if lengths else graph
+
+
+def probability(name: str, value: float) -> float:
+    """A probability of dropping.
+
+    Raises:
+        UsageError: it is not in 0..1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UsageError(f"{name}={value!r} is no probability; give a number from 0 to 1.")
+    return float(value)
+
+
+def zoneout_rates(zoneout: float | Mapping[str, float], states: Iterable[str]) -> dict[str, float]:
+    """The share of units that keep their old value, for each state that has one."""
+    states = tuple(states)
+    rates = zoneout if isinstance(zoneout, Mapping) else dict.fromkeys(states, zoneout)
+    for name in rates:
+        if name not in states:
+            raise UnknownNameError("state in zoneout", name, states)
+    checked = {name: probability(f"zoneout of {name}", rate) for name, rate in rates.items()}
+    return {name: rate for name, rate in checked.items() if rate}
+
+
+def same_mask(like: Tensor, rate: float, shape: tuple[int, ...]) -> Tensor:
+    """A dropout mask that is used in every step: 0, or 1 / (1 - rate)."""
+    if rate == 1:
+        return like.new_zeros(shape)
+    return (
+        torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(1 - rate).div_(1 - rate)
+    )
+
+
+def zoneout_mask(like: Tensor, rate: float, training: bool, shape: tuple[int, ...]) -> Tensor:
+    """Which units keep their old value (T, B, H): drawn in training, their expectation in evaluation."""
+    if not training:
+        return like.new_full((1, 1, 1), rate).expand(shape)
+    return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(rate)

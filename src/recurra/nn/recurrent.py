@@ -1,0 +1,246 @@
+"""A cell over time: layers, directions, and every option that torch's recurrent layers lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.backends import Choice, Given, choose
+from recurra.errors import UsageError
+from recurra.graph import Cell, Graph
+from recurra.nn import start as starting
+from recurra.nn.call import Call, make_call
+from recurra.nn.layout import Stack, stacked_by_shape
+from recurra.nn.options import probability, same_mask, variant, zoneout_mask, zoneout_rates
+from recurra.nn.sequence import Lengths, enter
+from recurra.nn.state import State
+from recurra.nn.weighted import Weighted, place_suffix
+
+_SHOWN: dict[str, Any] = {
+    "num_layers": 1,
+    "bias": True,
+    "batch_first": False,
+    "dropout": 0.0,
+    "bidirectional": False,
+    "input_dropout": 0.0,
+    "recurrent_dropout": 0.0,
+    "zoneout": {},
+    "residual": False,
+    "learn_initial_state": False,
+}
+
+
+class Recurrent(Weighted):
+    """Any cell over a sequence, with the surface of `torch.nn.LSTM`.
+
+    Args:
+        cell: a name (`recurra.cells.names()`), a cell, or a plain function of (p, x, states...).
+        input_size: I, features of a step.
+        hidden_size: H, units of a layer.
+        num_layers: layers on top of one another.
+        bias: whether the vectors that are only added exist.
+        batch_first: x and output as (B, T, ·) in the place of (T, B, ·); states stay as they are.
+        dropout: probability of a zero between layers, a new mask in each step.
+        bidirectional: a second set of weights reads each sequence from its end; outputs are joined.
+        input_dropout: probability of a zero in a layer's input, one mask for all steps
+            (variational dropout; Gal & Ghahramani 2016, arXiv:1512.05287).
+        recurrent_dropout: the same in the operands of the recurrent products.
+        zoneout: share of units that keep their old value, for all states or by state name
+            (Krueger et al. 2017, arXiv:1606.01305).
+        residual: add a layer's input to its output where both have the same size.
+        learn_initial_state: train the state with which a sequence starts; else it is zero.
+        init: initial values by weight name with wildcards, over the cell's own wishes, such as
+            {"b_f": 1.0, "U_*": "orthogonal"}.
+        sizes: sizes that the cell reads beside I and H, such as {"P": 64}.
+        layout: how weights are stacked into parameters.
+        device: as in torch.
+        dtype: as in torch.
+
+    Raises:
+        UsageError: an option that is not known or out of range.
+
+    Example:
+        >>> import torch, recurra
+        >>> layer = recurra.Recurrent("mgu", 8, 16)
+        >>> output, h = layer(torch.randn(5, 3, 8))
+        >>> output.shape, h.shape
+        (torch.Size([5, 3, 16]), torch.Size([1, 3, 16]))
+    """
+
+    def __init__(
+        self,
+        cell: str | Cell | Callable[..., Any],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        input_dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        residual: bool = False,
+        learn_initial_state: bool = False,
+        init: Mapping[str, float | str] | None = None,
+        sizes: Mapping[str, int] | None = None,
+        layout: Callable[[Graph], tuple[Stack, ...]] = stacked_by_shape,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            cell,
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            bidirectional,
+            learn_initial_state,
+            init or {},
+            sizes or {},
+            layout,
+            {"device": device, "dtype": dtype},
+        )
+        self.batch_first = batch_first
+        self.dropout = probability("dropout", dropout)
+        self.input_dropout = probability("input_dropout", input_dropout)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.zoneout = zoneout_rates(zoneout, self.graph.state_names)
+        self.residual = residual
+
+    def forward(
+        self,
+        x: Tensor | PackedSequence,
+        state: State | None = None,
+        lengths: Lengths = None,
+        reset: Tensor | None = None,
+        *,
+        inputs: Mapping[str, Tensor] | None = None,
+        start: int = 0,
+    ) -> tuple[Any, State]:
+        """Run the cell over a batch of sequences.
+
+        Args:
+            x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence, or a PackedSequence.
+            state: (layers * directions, B, H) for each state, as it was returned; None to start anew.
+            lengths: (B,) steps of each row, in any order, 0 allowed: outputs after the end are 0,
+                the state returned is the one at the end, and the reverse direction starts there.
+            reset: (T, B) bool, in the form of x: where True, the state starts anew before this step.
+            inputs: further sequences that the cell reads, by name, in the form of x.
+            start: index of the first step, for cells that read the time t.
+
+        Returns:
+            output: (T, B, directions * H) in the form of x; state: as `state`, a tuple if the cell
+            has several.
+
+        Raises:
+            ShapeError: a tensor of another shape than the layer needs.
+            UsageError: another number format than that of the weights, or a missing input.
+        """
+        sequences, door = enter(x, lengths, self.batch_first, self.input_size)
+        self._check_dtype(sequences.x)
+        sizes = {"I": self.input_size, **self.sizes}
+        call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
+        rows = sequences.x.shape[1]
+        before = starting.split(self, state, rows, door.batched, sequences.x)
+        output, after = self._layers(call, before)
+        return door.out(output, sequences.lengths), starting.join(after, door.batched)
+
+    def _layers(
+        self, call: Call, before: list[tuple[Tensor, ...]]
+    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """All layers: the output (T, B, ·) of the last, and the states of all after the last step."""
+        x = call.sequences.x
+        after: list[tuple[Tensor, ...]] = []
+        for layer in range(self.num_layers):
+            outputs = []
+            for direction in self.directions:
+                output, states = self._direction(call, layer, direction, x, before[len(after)])
+                outputs.append(output)
+                after.append(states)
+            joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            x = joined + x if self.residual and joined.shape == x.shape else joined
+            if layer + 1 < self.num_layers:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, after
+
+    def _direction(
+        self, call: Call, layer: int, direction: str, x: Tensor, before: tuple[Tensor, ...]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """One direction of one layer: (T, B, H) and its states after the last step."""
+        steps, rows = x.shape[:2]
+        suffix = place_suffix(layer, direction)
+        if self.training and self.input_dropout:
+            x = x * same_mask(x, self.input_dropout, (rows, x.shape[-1]))
+        graph = variant(
+            self.graph,
+            self.training and self.recurrent_dropout > 0,
+            tuple(self.zoneout),
+            call.reset is not None,
+            call.sequences.alive is not None,
+        )
+        sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
+        given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
+        backend = choose(graph, x.device, x.dtype).backend
+        output, after = backend.run(graph, self.weights(suffix), given)
+        return call.sequences.reversed(output) if direction == "reverse" else output, after
+
+    def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
+        steps, rows = x.shape[:2]
+        masks = {}
+        for name, rate in self.zoneout.items():
+            shape = (steps, rows, starting.state_size(self, name))
+            masks[f"zoneout_{name}"] = zoneout_mask(x, rate, self.training, shape)
+        return masks
+
+    def _per_row(self, graph: Graph, suffix: str, x: Tensor) -> dict[str, Tensor]:
+        """The given leaves that this graph reads: masks of the recurrence, and initial states."""
+        rows = x.shape[1]
+        values = {}
+        for leaf in graph.leaves("given"):
+            kind, _, name = leaf.attribute.partition("_")
+            if kind == "dropout":
+                mask = same_mask(x, self.recurrent_dropout, (rows, self.sizes[name]))
+                values[leaf.attribute] = mask
+            else:
+                values[leaf.attribute] = starting.initial(self, name, suffix, x, rows)
+        return values
+
+    def initial_state(self, rows: int) -> State:
+        """The state with which `rows` sequences start: (layers * directions, B, H) for each state."""
+        like = next(self.parameters())
+        return starting.join(starting.split(self, None, rows, True, like), True)
+
+    def _check_dtype(self, x: Tensor) -> None:
+        own = next(self.parameters()).dtype
+        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+            raise UsageError(
+                f"x is {x.dtype} and the weights are {own}; convert one of them "
+                f"(x.to({own}), or layer.to({x.dtype}))."
+            )
+
+    def choice(self) -> Choice:
+        """The backend that runs this layer in its present number format and place."""
+        own = next(self.parameters())
+        return choose(self.graph, own.device, own.dtype)
+
+    def explain(self) -> str:
+        """The backend that runs this layer, and why, as a sentence."""
+        return str(self.choice())
+
+    def extra_repr(self) -> str:
+        """What the layer is, as its constructor would be called."""
+        shown = [f"{self.input_size}, {self.hidden_size}"]
+        for name, default in _SHOWN.items():
+            if getattr(self, name) != default:
+                shown.append(f"{name}={getattr(self, name)}")
+        return ", ".join([*self._repr_head(), *shown])
+
+    def _repr_head(self) -> list[str]:
+        return [repr(self.cell.name)]

@@ -1,0 +1,62 @@
+"""The states with which a call begins: given, trained, or zero."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recurra.errors import ShapeError
+from recurra.nn.state import State
+from recurra.nn.weighted import Weighted
+
+
+def initial(layer: Weighted, name: str, suffix: str, like: Tensor, rows: int) -> Tensor:
+    """The state (B, size) with which a sequence starts in one layer and direction."""
+    if layer.learn_initial_state:
+        start: Tensor = getattr(layer, f"initial_{name}{suffix}")
+        return start.expand(rows, -1)
+    return like.new_zeros(rows, state_size(layer, name))
+
+
+def state_size(layer: Weighted, name: str) -> int:
+    """The number of units of a state."""
+    leaf = next(state for state in layer.graph.states if state.attribute == name)
+    return layer.sizes[layer.graph.shape(leaf)[0]]
+
+
+def split(
+    layer: Weighted, state: State | None, rows: int, batched: bool, like: Tensor
+) -> list[tuple[Tensor, ...]]:
+    """For each layer and direction its states, each (B, size).
+
+    Raises:
+        ShapeError: the state given is not one of this layer, or of another batch.
+    """
+    names = layer.graph.state_names
+    suffixes = [suffix for _, _, suffix in layer.places()]
+    if state is None:
+        return [tuple(initial(layer, n, suffix, like, rows) for n in names) for suffix in suffixes]
+    parts = (state,) if isinstance(state, Tensor) else tuple(state)
+    if len(parts) != len(names):
+        raise ShapeError(
+            f"the state has {len(parts)} parts; cell {layer.cell.name} has {len(names)}: "
+            f"{', '.join(names)}."
+        )
+    for name, part in zip(names, parts, strict=True):
+        expected = (len(suffixes), *((rows,) if batched else ()), state_size(layer, name))
+        if tuple(part.shape) != expected:
+            raise ShapeError(
+                f"state {name} has the shape {tuple(part.shape)}; (layers * directions, batch, size) "
+                f"is {expected} here."
+            )
+    if not batched:
+        parts = tuple(part.unsqueeze(1) for part in parts)
+    return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+
+def join(states: list[tuple[Tensor, ...]], batched: bool) -> State:
+    """The states of all layers and directions as a user sees them: (layers * directions, B, size)."""
+    parts = tuple(torch.stack(one) for one in zip(*states, strict=True))
+    if not batched:
+        parts = tuple(part.squeeze(1) for part in parts)
+    return parts if len(parts) > 1 else parts[0]

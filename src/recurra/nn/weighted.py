@@ -1,0 +1,169 @@
+"""The weights of a cell in all layers and directions: made, drawn, and read by the equations' names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from recurra import cells
+from recurra.backends import Weights
+from recurra.errors import UnknownNameError, UsageError
+from recurra.graph import Cell, Graph
+from recurra.graph.rewrite import without_biases
+from recurra.nn import initial
+from recurra.nn.fixed import fixed_weight
+from recurra.nn.layout import Stack
+
+DIRECTIONS = ("forward", "reverse")
+
+
+class Weighted(nn.Module):
+    """Abstract: a cell with weights in layers and directions, not yet run. See `Recurrent`."""
+
+    def __init__(
+        self,
+        cell: str | Cell | Callable[..., Any],
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        bidirectional: bool,
+        learn_initial_state: bool,
+        init: Mapping[str, float | str],
+        sizes: Mapping[str, int],
+        layout: Callable[[Graph], tuple[Stack, ...]],
+        factory: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.cell = cells.get(cell)
+        self.graph = self.cell.graph if bias else without_biases(self.cell.graph)
+        self.input_size = count("input_size", input_size)
+        self.hidden_size = count("hidden_size", hidden_size)
+        self.num_layers = count("num_layers", num_layers)
+        self.bias = bias
+        self.bidirectional = bidirectional
+        self.learn_initial_state = learn_initial_state
+        initial.check_wishes(init, self.weight_names)
+        self.init = {**self.cell.init, **init}
+        self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
+        self.stacks = layout(self.graph)
+        for layer, _, suffix in self.places():
+            self._register(layer, suffix, factory)
+        self.reset_parameters()
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """("forward",), or both."""
+        return DIRECTIONS if self.bidirectional else DIRECTIONS[:1]
+
+    @property
+    def output_size(self) -> int:
+        """Features that one direction of a layer gives out."""
+        return self.sizes[self.graph.shapes[self.graph.output][0]]
+
+    def places(self) -> Iterator[tuple[int, str, str]]:
+        """(layer, direction, suffix of its parameters), in the order in which states are stacked."""
+        for layer in range(self.num_layers):
+            for direction in self.directions:
+                yield layer, direction, place_suffix(layer, direction)
+
+    def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
+        inside = len(self.directions) * self.output_size
+        sizes = {"I": self.input_size if layer == 0 else inside, **self.sizes}
+        for stack in self.stacks:
+            rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
+            empty = torch.empty(len(stack.members) * rows, *rest, **factory)
+            self.register_parameter(stack.name + suffix, nn.Parameter(empty))
+        for leaf in self.graph.leaves("fixed"):
+            value = fixed_weight(self.cell.fixed[leaf.attribute], self.graph.shape(leaf), sizes)
+            self.register_buffer(leaf.attribute + suffix, value.to(**factory), persistent=False)
+        if self.learn_initial_state:
+            for state in self.graph.states:
+                start = torch.empty(sizes[self.graph.shape(state)[0]], **factory)
+                self.register_parameter(f"initial_{state.attribute}{suffix}", nn.Parameter(start))
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of the cell and of `init`."""
+        for name, parameter in self.named_parameters():
+            if name.startswith("initial_"):
+                nn.init.zeros_(parameter)
+            else:
+                initial.uniform(parameter, self.hidden_size)
+        for layer, direction, _ in self.places():
+            for name in self.weight_names:
+                weight = self.weight(name, layer, direction)
+                value = initial.wished(name, weight, self.init)
+                if value is not None:
+                    self.set_weight(name, value, layer, direction)
+
+    @property
+    def weight_names(self) -> tuple[str, ...]:
+        """The names of the trained weights, in the order of the equations."""
+        return tuple(str(parameter.attribute) for parameter in self.graph.parameters)
+
+    def weight(self, name: str, layer: int = 0, direction: str = "forward") -> Tensor:
+        """One weight by its name in the equations, such as "U_f": a view of its stacked parameter.
+
+        Where two parameters hold parts of it (torch's two biases), their sum.
+        """
+        if name not in self.weight_names:
+            raise UnknownNameError("weight", name, self.weight_names)
+        if not 0 <= layer < self.num_layers:
+            raise UsageError(f"layer {layer} does not exist; there are 0 to {self.num_layers - 1}.")
+        if direction not in self.directions:
+            raise UnknownNameError("direction", direction, self.directions)
+        return self.weights(place_suffix(layer, direction))[name]
+
+    @torch.no_grad()
+    def set_weight(
+        self, name: str, value: Tensor | float, layer: int = 0, direction: str = "forward"
+    ) -> None:
+        """Give one weight a value; where two parameters hold parts of it, the second becomes 0."""
+        self.weight(name, layer, direction)  # checks the name and the place
+        for stack in self.stacks:
+            if name in stack.members:
+                stored = getattr(self, stack.name + place_suffix(layer, direction))
+                Weights([(stack.members, stored)], {})[name].copy_(torch.as_tensor(value))
+                value = 0.0
+
+    def weights(self, suffix: str) -> Weights:
+        """The weights of one layer and direction, as a backend reads them."""
+        return Weights(
+            [(stack.members, getattr(self, stack.name + suffix)) for stack in self.stacks],
+            {f.attribute: getattr(self, f.attribute + suffix) for f in self.graph.leaves("fixed")},
+        )
+
+
+def place_suffix(layer: int, direction: str) -> str:
+    """The end of a parameter's name, as in torch: `_l0`, `_l0_reverse`."""
+    return f"_l{layer}" + ("_reverse" if direction == "reverse" else "")
+
+
+def count(name: str, value: int) -> int:
+    """A size.
+
+    Raises:
+        UsageError: it is no whole number from 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UsageError(f"{name}={value!r}; it must be a whole number from 1.")
+    return value
+
+
+def _other_sizes(cell: str, graph: Graph, sizes: Mapping[str, int]) -> dict[str, int]:
+    """The sizes that a cell reads beside I and H."""
+    letters = {letter for _, shape in graph.leaf_shapes for letter in shape} - {"I", "H"}
+    for letter in sizes:
+        if letter not in letters:
+            raise UnknownNameError("size", letter, sorted(letters) or ["none but I and H"])
+    missing = sorted(letters - set(sizes))
+    if missing:
+        example = ", ".join(f'"{letter}": 64' for letter in missing)
+        raise UsageError(
+            f"cell {cell} also needs the sizes {', '.join(missing)}: sizes={{{example}}}."
+        )
+    return {letter: count(letter, value) for letter, value in sizes.items()}
