@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from recurra.nn import RNN as RNN
     from recurra.nn import Recurrent as Recurrent
     from recurra.tasks import Task as Task
+    from recurra.tasks import TextGeneration as TextGeneration
+    from recurra.training import TrainingOptions as TrainingOptions
     from recurra.training import fit as fit
     from recurra.training import load as load
 
@@ -24,13 +26,15 @@ _HOMES = {
     "RNN": "recurra.nn",
     "Recurrent": "recurra.nn",
     "Task": "recurra.tasks",
+    "TextGeneration": "recurra.tasks",
+    "TrainingOptions": "recurra.training",
     "cell": "recurra.graph",
     "fit": "recurra.training",
     "load": "recurra.training",
 }
 _ROOMS = ("backends", "cells", "data", "errors", "graph", "nn", "tasks", "training")
 
-__all__ = ["__version__", *sorted(_HOMES), *_ROOMS]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_HOMES), *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""torch.nn.RNN, LSTM and GRU referee their namesakes: output, states and every gradient, each shared option."""
+"""torch's RNN, LSTM, GRU referee their namesakes: output, states, gradients, each shared option."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_dropout_between_layers_acts_in_training_only():
 
 
 def test_dropout_has_torchs_distribution():
-    """Zeros to the given share, the rest scaled up: seen through a second layer that copies its input."""
+    """Zeros to the given share, the rest scaled up: seen through a second layer that copies."""
     layer = recurra.RNN(1, 64, 2, "relu", dropout=0.25, bias=False)
     with torch.no_grad():
         for name, parameter in layer.named_parameters():

@@ -1,4 +1,4 @@
-"""What torch's layers lack, each against a loop written by hand or against the definition of its paper."""
+"""What torch's layers lack: each against a loop written by hand or the definition of its paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph over time: the backends that run it, and the choice between them. No cell is known by name here."""
+"""A graph over time: the backends that run it, and the choice; no cell is known by name here."""
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.choose import Choice, choose

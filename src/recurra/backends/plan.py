@@ -38,8 +38,9 @@ class Plan:
         states, updates, output: slots.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = gather_sums(simplify(graph))
+    def __init__(self, graph: Graph, linear: Callable[..., Tensor] = F.linear) -> None:
+        self.graph = graph
+        self.linear = linear  # x, weight, bias
         self.nodes = self.graph.nodes
         self.varies = variation(self.nodes)
         self.readers = uses((*self.nodes,))
@@ -53,9 +54,31 @@ class Plan:
         self.member_of: dict[Expression, Nodes] = {}
         self.in_step: dict[Expression | Nodes, int] = {}
         self._groups = self._product_groups()
-        self.states = [self._new(leaf) for leaf in graph.states]
-        self.updates = [self._slot(node, Variation.STEP) for node in self.graph.updates]
-        self.output = self._slot(self.graph.output, Variation.STEP)
+        self.states: list[int] = []
+        self.updates: list[int] = []
+        self.output = -1
+
+    @classmethod
+    def of(cls, graph: Graph) -> Plan:
+        """The plan of a whole step."""
+        plan = cls(gather_sums(simplify(graph)))
+        plan.states = [plan._new(leaf) for leaf in graph.states]
+        plan.updates = [plan._root(node) for node in plan.graph.updates]
+        plan.output = plan._root(plan.graph.output)
+        return plan
+
+    def given_to_step(self, node: Expression) -> tuple[int, int, int]:
+        """(slot, position, count) of a value a step reads: a part of a stack, or (slot, 0, 1)."""
+        if node not in self.at and node not in self.member_of:
+            self._emit(node)
+        if node in self.at:
+            return self.at[node], 0, 1
+        stack = self.member_of[node]
+        return self.at[stack], stack.index(node), len(stack)
+
+    def stacked(self, nodes: Nodes) -> int:
+        """The slot of weights under one another."""
+        return self._stack_constants(nodes)
 
     def blank(self, weights: Weights, given: Given) -> list[Any]:
         """The slots of one call, with what is not computed."""
@@ -63,16 +86,34 @@ class Plan:
         values[_WEIGHTS], values[_GIVEN] = weights, given
         return values
 
-    def size(self, letter: str, given: Given) -> int:
-        """The number behind a size letter, read off the states."""
-        for state, tensor in zip(self.graph.states, given.states, strict=True):
-            if self.graph.shape(state) == (letter,):
-                return int(tensor.shape[-1])
-        raise AssertionError(f"no state has the size {letter}")
+    def size(self, letter: str, weights: Weights, given: Given) -> int:
+        """The number behind a size letter, read off the states, inputs or weights of a call."""
+        known = dict(zip(self.graph.states, given.states, strict=True))
+        known |= {i: given.sequences[i.attribute] for i in self.graph.inputs}
+        for leaf in (*known, *self.graph.parameters):
+            shape = self.graph.shape(leaf)
+            if letter in shape:
+                tensor = known[leaf] if leaf in known else weights[leaf.attribute]
+                return int(tensor.shape[shape.index(letter) - len(shape)])
+        raise AssertionError(f"nothing that is given has the size {letter}")
+
+    def _root(self, node: Expression) -> int:
+        """The slot of an update or output, which has a row for each of the batch."""
+        slot = self._slot(node, Variation.STEP)
+        if self.varies[node] is not Variation.CONSTANT:
+            return slot
+        rows = self._free()
+        self.constant.append(
+            (lambda given, value: value.expand(given.rows, -1), (_GIVEN, slot), rows)
+        )
+        return rows
+
+    def _free(self) -> int:
+        self.slots += 1
+        return self.slots - 1
 
     def _new(self, key: Expression | Nodes) -> int:
-        self.at[key] = self.slots
-        self.slots += 1
+        self.at[key] = self._free()
         return self.at[key]
 
     def _program(self, level: Variation) -> Program:
@@ -90,6 +131,9 @@ class Plan:
             sources = tuple(self._slot(arg, level) for arg in node.args)
             if node.op == "spread":
                 function = self._spread(str(node.attribute))
+                sources = (_WEIGHTS, _GIVEN, *sources)
+            elif all(arg.op == "constant" for arg in node.args):
+                function = _of_numbers(function)
                 sources = (_GIVEN, *sources)
             self._program(level).append((function, sources, self._new(node)))
 
@@ -115,8 +159,7 @@ class Plan:
         own = self.at[key]
         if level is Variation.STEP and self._level(key) is Variation.PARALLEL:
             if key not in self.in_step:
-                self.in_step[key] = self.slots
-                self.slots += 1
+                self.in_step[key] = self._free()
                 self.per_step.append((own, self.in_step[key]))
             return self.in_step[key]
         return own
@@ -144,6 +187,9 @@ class Plan:
                 matrix, operand = node.args
                 key = (operand, self.graph.shapes[matrix], self._start(node) is not None)
                 groups.setdefault(key, []).append(node)
+        order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
+        for group in groups.values():  # as weights are stored, so that stacking them copies nothing
+            group.sort(key=lambda product: order.get(product.args[0], len(order)))
         return {self._result(node): tuple(group) for group in groups.values() for node in group}
 
     def _result(self, product: Expression) -> Expression:
@@ -170,13 +216,12 @@ class Plan:
         known = tuple(start for start in starts if start is not None)
         target = self._new_stack(tuple(self._result(product) for product in products))
         if not known:
-            self._program(level).append((F.linear, (operand, matrices), target))
+            self._program(level).append((self.linear, (operand, matrices), target))
         elif all(self.varies[start] is Variation.CONSTANT for start in known):
             bias = self._stack_constants(known)
-            self._program(level).append((F.linear, (operand, matrices, bias), target))
+            self._program(level).append((self.linear, (operand, matrices, bias), target))
         else:
-            mirrored = self.slots
-            self.slots += 1
+            mirrored = self._free()
             self.constant.append((torch.t, (matrices,), mirrored))
             start_slot = self._slot(self._stack_starts(known), level)
             self.step.append((torch.addmm, (start_slot, operand, mirrored), target))
@@ -217,13 +262,18 @@ class Plan:
         return nodes
 
     def _spread(self, letter: str) -> Callable[..., Tensor]:
-        def spread(given: Given, value: Tensor | float) -> Tensor:
-            size = self.size(letter, given)
+        def spread(weights: Weights, given: Given, value: Tensor | float) -> Tensor:
+            size = self.size(letter, weights, given)
             if not isinstance(value, Tensor) or value.dim() == 0:
                 value = given.states[0].new_ones(1) * value
-            return RULES["spread"](value, size)  # type: ignore[no-any-return]
+            return RULES["spread"](value, size)
 
         return spread
+
+
+def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What folding leaves alone, such as log(0), in the number format of the layer."""
+    return lambda given, *numbers: function(*map(given.states[0].new_tensor, numbers))
 
 
 def _side_by_side(given: Given, *values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The reference backend: any graph, in PyTorch, on any device, in any number format, differentiable twice.
+"""The reference backend: any graph in PyTorch, on any device, in any format, twice differentiable.
 
 It is the referee of all others. What does not depend on a state is computed for all steps at once;
 only the rest runs in a Python loop over time.
@@ -33,8 +33,8 @@ class Reference(Backend):
         """See `Backend.run`."""
         plan = _plan(graph)
         values = plan.blank(weights, given)
-        _execute(plan.constant, values)
-        _execute(plan.parallel, values)
+        execute(plan.constant, values)
+        execute(plan.parallel, values)
         slices = [(target, values[source].unbind(0)) for source, target in plan.per_step]
         states = given.states
         outputs = []
@@ -43,18 +43,22 @@ class Reference(Backend):
                 values[slot] = state
             for slot, slices_of in slices:
                 values[slot] = slices_of[t if len(slices_of) > 1 else 0]
-            _execute(plan.step, values)
+            execute(plan.step, values)
             states = tuple(values[slot] for slot in plan.updates)
             outputs.append(values[plan.output])
-        return _joined(outputs, graph, given, plan), states
+        if not outputs:
+            size = plan.size(graph.shapes[graph.output][0], weights, given)
+            return given.states[0].new_zeros(0, given.rows, size), states
+        return torch.stack(outputs), states
 
 
 @lru_cache(maxsize=256)
 def _plan(graph: Graph) -> Plan:
-    return Plan(graph)
+    return Plan.of(graph)
 
 
-def _execute(program: Program, values: list[Tensor]) -> None:
+def execute(program: Program, values: list[Tensor]) -> None:
+    """Run the instructions of a program over its slots."""
     for function, sources, target in program:
         result = function(*[values[source] for source in sources])
         if isinstance(target, int):
@@ -62,10 +66,3 @@ def _execute(program: Program, values: list[Tensor]) -> None:
         else:
             for slot, part in zip(target, result, strict=True):
                 values[slot] = part
-
-
-def _joined(outputs: list[Tensor], graph: Graph, given: Given, plan: Plan) -> Tensor:
-    if outputs:
-        return torch.stack(outputs)
-    size = plan.size(graph.shapes[graph.output][0], given)
-    return given.states[0].new_zeros(0, given.rows, size)

@@ -32,6 +32,8 @@ def _greater(a: Value, b: Value) -> Tensor:
 
 def _where(condition: Value, a: Value, b: Value) -> Tensor:
     assert isinstance(condition, Tensor)
+    if not isinstance(a, Tensor) and not isinstance(b, Tensor):
+        a = condition.new_tensor(a)  # two numbers alone would come out as float32
     return torch.where(condition != 0, a, b)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 class Weights:
     """Named views of stacked weights.
 
-    A stack holds the weights of its members one under another, so that one product serves all of them.
+    A stack holds the weights of its members one under another, so that one product serves them all.
     A member of several stacks is the sum of its parts (torch keeps two biases for each gate).
 
     Args:

@@ -1,4 +1,4 @@
-"""Simple recurrent network with tanh. Elman 1990, Finding structure in time, Cognitive Science 14."""
+"""Simple recurrent network with tanh. Elman 1990, Finding structure in time, Cogn. Sci. 14."""
 
 from recurra.graph import cell, tanh
 

@@ -1,4 +1,7 @@
-"""Simple recurrent network with ReLU. Le, Jaitly & Hinton 2015, arXiv:1504.00941 (without its identity start)."""
+"""Simple recurrent network with ReLU. Le, Jaitly & Hinton 2015, arXiv:1504.00941.
+
+Without the identity start of the paper.
+"""
 
 from recurra.graph import cell, relu
 

@@ -1,4 +1,7 @@
-"""Gated recurrent unit, reset after the product. Cho et al. 2014, arXiv:1406.1078v1; the form of cuDNN and torch."""
+"""Gated recurrent unit, reset after the product. Cho et al. 2014, arXiv:1406.1078v1.
+
+The form of cuDNN and torch.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

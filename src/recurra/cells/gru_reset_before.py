@@ -1,4 +1,4 @@
-"""Gated recurrent unit, reset before the product. Cho et al. 2014, arXiv:1406.1078v3, equations 5-8."""
+"""Gated recurrent unit, reset before the product. Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8."""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,7 @@
-"""Long short-term memory with a forget gate. Hochreiter & Schmidhuber 1997; Gers, Schmidhuber & Cummins 2000."""
+"""Long short-term memory with a forget gate. Gers, Schmidhuber & Cummins 2000.
+
+Without the gate: Hochreiter & Schmidhuber 1997.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,7 @@
-"""Long short-term memory without a forget gate. Hochreiter & Schmidhuber 1997, Neural Computation 9(8), equations 1-9."""
+"""Long short-term memory without a forget gate. Hochreiter & Schmidhuber 1997.
+
+Neural Computation 9(8), equations 1-9.
+"""
 
 from recurra.graph import cell, sigmoid
 

@@ -1,4 +1,7 @@
-"""Long short-term memory with coupled input and forget gate. Greff et al. 2015, arXiv:1503.04069 (CIFG, without peepholes)."""
+"""Long short-term memory with coupled input and forget gate. Greff et al. 2015, arXiv:1503.04069.
+
+CIFG, without peepholes.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

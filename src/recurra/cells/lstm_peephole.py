@@ -1,4 +1,4 @@
-"""Long short-term memory with peepholes. Gers, Schraudolph & Schmidhuber 2002, JMLR 3, pages 115-143."""
+"""Long short-term memory with peepholes. Gers, Schraudolph & Schmidhuber 2002, JMLR 3, 115-143."""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,7 @@
-"""Long short-term memory with a recurrent projection. Sak, Senior & Beaufays 2014, arXiv:1402.1128 (without peepholes)."""
+"""Long short-term memory with a recurrent projection. Sak, Senior & Beaufays 2014, arXiv:1402.1128.
+
+Without peepholes.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

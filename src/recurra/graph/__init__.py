@@ -1,6 +1,7 @@
 """Equations as data: a cell becomes a small frozen graph, and everything else is a reading of it.
 
-Standard library only. `cell` makes a graph from a function; the functions below stand in its equations.
+Standard library only. `cell` makes a graph from a function; the functions below stand in its
+equations.
 """
 
 from recurra.graph.cell import Cell, as_cell, cell

@@ -25,7 +25,8 @@ class Cell:
         year: of publication, None for one's own.
         title: first sentence of the citation.
         citation: where the equations stand.
-        init: wishes for initial values by weight name, with wildcards: a number, or the name of an initialiser.
+        init: wishes for initial values by weight name, with wildcards: a number, or the name of an
+            initialiser.
         fixed: for each fixed weight, the function of its indices that computes it.
     """
 
@@ -92,7 +93,7 @@ def cell(
 
 
 def as_cell(function: Callable[..., Any]) -> Cell:
-    """A plain function as a cell: its arguments after p and x are its states (t is the time index)."""
+    """A plain function as a cell: its arguments after p and x are its states (t is the time)."""
     if not inspect.isfunction(function):
         raise CellError(
             f"a {type(function).__name__} is no cell: give a name, a cell, or a function such as "

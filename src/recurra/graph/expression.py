@@ -123,7 +123,8 @@ def lift(value: Expression | Number) -> Expression:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CellError(
-            f"a {type(value).__name__} stands where a value of the step or a number is needed: {value!r}."
+            f"a {type(value).__name__} stands where a value of the step or a number is needed: "
+            f"{value!r}."
         )
     return Expression("constant", (), float(value))
 

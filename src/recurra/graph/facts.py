@@ -75,7 +75,7 @@ def parameters_per_unit(graph: Graph) -> str:
     order = sorted(
         terms, key=lambda term: (len(term) == 0, term.endswith("/H"), "I" not in term, term)
     )
-    return " + ".join(f"{terms[t] if terms[t] > 1 or not t else ''}{t}" for t in order)
+    return " + ".join(f"{terms[t] if terms[t] > 1 or t[:1] in ('', '/') else ''}{t}" for t in order)
 
 
 def parameter_count(graph: Graph, sizes: Mapping[str, int]) -> int:

@@ -55,7 +55,7 @@ RULES: dict[str, Rule] = {
     "sqrt": lambda y, g, shape: (g * 0.5 / y,),
     "tanh": _unary(lambda a, y: 1 - y * y),
     "sigmoid": _unary(lambda a, y: y * (1 - y)),
-    "relu": _unary(lambda a, y: a > 0),
+    "relu": _unary(lambda a, y: y > 0),
     "softplus": _unary(lambda a, y: sigmoid(a)),
     "floor": lambda y, g, shape: (None,),
     "sum": lambda y, g, shape: (Expression("spread", (g,), shape[0]),),
@@ -102,10 +102,9 @@ def differentiate(graph: Graph) -> Backward:
     varies = variation(graph.nodes)
     moving = [node for node in graph.nodes if varies[node] is not Variation.CONSTANT]
     border = dict.fromkeys(
-        arg
-        for node in moving
-        for arg in node.args
-        if varies[arg] is Variation.CONSTANT and _trained(arg)
+        value
+        for value in (*(arg for node in moving for arg in node.args), *graph.updates, graph.output)
+        if varies[value] is Variation.CONSTANT and _trained(value)
     )
     carried = tuple(Expression("state", (), f"d_{s.attribute}") for s in graph.states)
     output = Expression("input", (), "d_output")

@@ -22,7 +22,8 @@ class Graph:
         updates: for each state, its value after the step.
         output: what the layer above sees.
         parameters: trained leaves, in the order in which the equations name them.
-        named: (name, value) in the order of the equations; a state's name means its value after the step.
+        named: (name, value) in the order of the equations; a state's name means its value after the
+            step.
         leaf_shapes: (leaf, shape) of every leaf.
     """
 

@@ -95,7 +95,7 @@ def latex(graph: Graph) -> str:
     """
 
     rows = equations(graph)
-    names = {value: left for left, value in rows}
+    names = {value: left for left, value in rows if value.args}
 
     def name(node: Expression) -> str | None:
         if node in names:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from recurra.graph.expression import Expression, walk
 from recurra.graph.graph import Graph
-from recurra.graph.shapes import plain_complaint
+from recurra.graph.shapes import Shape, plain_complaint
 
 Offence = tuple[Expression, str]
 
@@ -23,13 +23,38 @@ def check(graph: Graph, complain: Callable[[Expression, str], NoReturn] = plain_
             complain(node, message)
 
 
+def check_states(
+    stated: Mapping[Expression, Shape],
+    complain: Callable[[Expression, str], NoReturn] = plain_complaint,
+) -> None:
+    """Refuse a state that is no vector, before its use is judged by the shape that it cannot have.
+
+    Raises:
+        CellError: names the state, and what to do.
+    """
+    for leaf, shape in stated.items():
+        if leaf.op == "state" and len(shape) != 1:
+            kind, remedy = (
+                ("matrix", "let each of its columns be a state of its own")
+                if shape
+                else ("scalar", "take its mean or sum where a scalar is needed")
+            )
+            complain(
+                leaf,
+                f"state {leaf.attribute} is stated to be a {kind}; a state is a vector, one value "
+                f'per unit. State one size, @cell(..., shapes={{"{leaf.attribute}": "H"}}), '
+                f"and {remedy}.",
+            )
+
+
 def _updates_keep_shape(graph: Graph) -> Iterator[Offence]:
     for state, update in zip(graph.states, graph.updates, strict=True):
         if graph.shapes[update] != graph.shape(state):
             yield (
                 update,
                 f"state {state.attribute} has the shape {graph.shape(state)} before the step and "
-                f"{graph.shapes[update]} after it.",
+                f"{graph.shapes[update]} after it. Put a matrix between, or state the sizes: "
+                '@cell(..., shapes={"x": "H"}).',
             )
 
 
@@ -60,7 +85,7 @@ def _something_is_trained(graph: Graph) -> Iterator[Offence]:
 
 
 def _weights_are_used(graph: Graph) -> Iterator[Offence]:
-    used = set(walk(graph.roots))
+    used = set(graph.nodes)
     for parameter in graph.parameters:
         if parameter not in used:
             yield (
@@ -84,6 +109,24 @@ def _matrices_do_not_step(graph: Graph) -> Iterator[Offence]:
             yield node, "a matrix that changes from step to step has no fused form."
 
 
+def _no_weight_scales_a_matrix(graph: Graph) -> Iterator[Offence]:
+    for node in graph.nodes:
+        scalars = [arg for arg in node.args if not graph.shapes[arg]]
+        if len(graph.shapes[node]) == 2 and any(leaf.op == "parameter" for leaf in walk(scalars)):
+            yield node, "a trained scalar scales a matrix; scale its product with a value instead."
+
+
+def _x_is_read(graph: Graph) -> Iterator[Offence]:
+    x = next((leaf for leaf in graph.inputs if leaf.attribute == "x"), None)
+    if x is None:
+        yield (
+            graph.output,
+            "the cell has no input x: give it one, as in def cell(p, x, h), and read it.",
+        )
+    elif x not in set(graph.nodes):
+        yield x, "no result depends on the input x; read it, as in p.W_h @ x."
+
+
 RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _updates_keep_shape,
     _states_move,
@@ -93,4 +136,6 @@ RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _weights_are_used,
     _one_name_one_thing,
     _matrices_do_not_step,
+    _no_weight_scales_a_matrix,
+    _x_is_read,
 )

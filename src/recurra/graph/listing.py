@@ -14,7 +14,7 @@ _WHERE = {
 
 
 def listing(graph: Graph) -> str:
-    """Every node that a step needs: number, operation, operands, shape, name, and how often it is computed."""
+    """Every node that a step needs: number, operation, operands, shape, how often it runs, name."""
     varies = variation(graph.nodes)
     number = {node: k for k, node in enumerate(graph.nodes)}
     rows = []

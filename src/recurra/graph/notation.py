@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 
 from recurra.graph.expression import Expression, walk
 from recurra.graph.facts import variation
@@ -60,7 +61,7 @@ class Notation:
 def equations(graph: Graph) -> list[tuple[str, Expression]]:
     """(name, value) of every equation, in the order in which a step computes them.
 
-    A part that stands in several places and has no name gets one, s1, s2, ..., and its own equation.
+    A part that stands in several places and has no name gets one, s1, s2, ..., and an equation.
     """
     nodes = walk(value for _, value in graph.named)
     varies = variation(nodes)
@@ -70,6 +71,8 @@ def equations(graph: Graph) -> list[tuple[str, Expression]]:
         for node in nodes
         if node.args and read[node] > 1 and node not in graph.names and varies[node] > 0
     ]
-    names = dict(graph.named) | {f"s{k + 1}": node for k, node in enumerate(shared)}
+    taken = {str(leaf.attribute) for leaf, _ in graph.leaf_shapes} | set(dict(graph.named))
+    free = (name for k in count(1) if (name := f"s{k}") not in taken)
+    names = dict(graph.named) | dict(zip(free, shared, strict=False))
     position = {node: k for k, node in enumerate(nodes)}
     return sorted(names.items(), key=lambda item: position[item[1]])

@@ -1,7 +1,7 @@
 """The operations that a cell may use: one row each, with its arity and what it means.
 
-Every other reading of a graph (run, differentiate, simplify, print) is a table keyed by these names;
-a test demands that each of them has a row in every table.
+Every other reading of a graph (run, differentiate, simplify, print) is a table keyed by these
+names; a test demands that each of them has a row in every table.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ def without_biases(graph: Graph) -> Graph:
 def with_recurrent_dropout(graph: Graph) -> Graph:
     """Each operand of a recurrent product times a mask that stays the same over the sequence.
 
-    One mask for each size of operand: the given leaf `dropout_H` (and `dropout_P`, ...), of shape (B, H).
-    Gal & Ghahramani 2016, arXiv:1512.05287 (the mask is shared by the gates).
+    One mask for each size of operand: the given leaf `dropout_H` (and `dropout_P`, ...), of shape
+    (B, H). Gal & Ghahramani 2016, arXiv:1512.05287 (the mask is shared by the gates).
     """
     varies = variation(walk(graph.roots))
     masks: dict[Expression, Shape] = {}
@@ -57,7 +57,7 @@ def with_zoneout(graph: Graph, states: Iterable[str]) -> Graph:
 
 
 def with_reset(graph: Graph) -> Graph:
-    """Each state starts anew where the input `reset` (T, B) is 1, from the given leaf `initial_<state>`."""
+    """Each state restarts from the given `initial_<state>`, where the input `reset` (T, B) is 1."""
     flag = Expression("input", (), "reset")
     leaves: dict[Expression, Shape] = {flag: ()}
     replacement = {}
@@ -82,11 +82,11 @@ def _with_updates(
     leaves: Mapping[Expression, Shape],
 ) -> Graph:
     """The graph with other values of its states after the step; their names move along."""
-    after = {
-        update: change(state, update)
-        for state, update in zip(graph.states, graph.updates, strict=True)
-    }
-    state_names = set(graph.state_names)
-    named = tuple(after.get(v, v) if name in state_names else v for name, v in graph.named)
-    updates = tuple(after[update] for update in graph.updates)
-    return graph.with_roots((*updates, after.get(graph.output, graph.output), *named), leaves)
+    updates = tuple(map(change, graph.states, graph.updates))
+    after = dict(zip(graph.state_names, updates, strict=True))
+    named = tuple(after.get(name, value) for name, value in graph.named)
+    # Two states may get the same value; the first of them is then the output.
+    output = dict(zip(reversed(graph.updates), reversed(updates), strict=True)).get(
+        graph.output, graph.output
+    )
+    return graph.with_roots((*updates, output, *named), leaves)

@@ -132,6 +132,8 @@ def _shape(
         return ()
     if not node.args:
         return tuple(sizes.new() for _ in range(2 if node in matrices else 1))
+    if node.op in ("matmul", "transpose") and len(args[0]) != 2:
+        complain(node, f"{node.op} needs a matrix, such as p.W, and was given a value of the step.")
     if node.op == "matmul":
         if len(args[1]) != 1:
             complain(node, "the right side of @ is a scalar; a matrix needs a vector.")
@@ -154,6 +156,8 @@ def _shape(
     result: tuple[str | int, ...] = ()
     for shape in args:
         if shape and result:
+            if len(shape) != len(result):
+                complain(node, f"{node.op} joins a matrix and a vector.")
             for a, b in zip(result, shape, strict=True):
                 if not sizes.join(a, b):
                     _mismatch(node, result, shape, sizes, complain)
@@ -178,8 +182,8 @@ def _mismatch(
 
     complain(
         node,
-        f"the sizes {spell(a)} and {spell(b)} meet. Put a matrix between them, or state that they are "
-        'equal: @cell(..., shapes={"x": "H"}).',
+        f"the sizes {spell(a)} and {spell(b)} meet. Put a matrix between them, or state that they "
+        'are equal: @cell(..., shapes={"x": "H"}).',
     )
 
 

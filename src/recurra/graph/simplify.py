@@ -8,14 +8,18 @@ from collections.abc import Callable
 from recurra.graph.expression import Expression, constant, walk, with_args
 from recurra.graph.facts import Variation, uses, variation
 from recurra.graph.graph import Graph
-from recurra.graph.operations import ELEMENTWISE, LEAVES, REDUCTIONS
-from recurra.graph.shapes import shape_of
+from recurra.graph.operations import ELEMENTWISE, LEAVES
+from recurra.graph.shapes import Shape, shape_of
 
 Rule = Callable[..., Expression | None]
 
 
 def _is(node: Expression, number: float) -> bool:
     return node.op == "constant" and node.attribute == number
+
+
+def _minus(a: Expression) -> Expression:
+    return a.args[0] if a.op == "negate" else -a
 
 
 def _add(a: Expression, b: Expression) -> Expression | None:
@@ -32,7 +36,7 @@ def _subtract(a: Expression, b: Expression) -> Expression | None:
     if _is(b, 0):
         return a  # a - 0 -> a
     if _is(a, 0):
-        return -b  # 0 - b -> -b
+        return _minus(b)  # 0 - b -> -b
     if b.op == "negate":
         return a + b.args[0]  # a - -c -> a + c
     return None
@@ -45,7 +49,7 @@ def _multiply(a: Expression, b: Expression) -> Expression | None:
         if _is(this, 1):
             return other  # a * 1 -> a
         if _is(this, -1):
-            return -other  # a * -1 -> -a
+            return _minus(other)  # a * -1 -> -a
     return None
 
 
@@ -128,14 +132,11 @@ FOLDS: dict[str, Callable[..., float]] = {
 
 
 def simplify(graph: Graph) -> Graph:
-    """The same step with fewer nodes: numbers folded, zeros and ones removed, double signs undone."""
+    """The same step with fewer nodes: numbers folded, zeros, ones and double signs removed."""
     new: dict[Expression, Expression] = {}
     for node in walk(graph.roots):
         new[node] = _simplified(node, new, graph) if node.args else node
-    for root in graph.roots:  # a root that became a number keeps its shape
-        if new[root].op == "constant" and graph.shapes[root]:
-            new[root] = Expression("spread", (new[root],), graph.shapes[root][0])
-    return graph.with_roots(tuple(new[root] for root in graph.roots), {})
+    return graph.with_roots(tuple(_as_large(new[root], root, graph) for root in graph.roots), {})
 
 
 def _simplified(node: Expression, new: dict[Expression, Expression], graph: Graph) -> Expression:
@@ -146,25 +147,22 @@ def _simplified(node: Expression, new: dict[Expression, Expression], graph: Grap
         except (ArithmeticError, ValueError):
             pass  # log(0), 1/0: left as it stands, so that it computes what the cell wrote
     better = RULES[node.op](*args)
-    if better is not None and _as_large(better, node, graph):
+    if better is not None and (len(graph.shapes[node]) < 2 or len(_shape(better, graph)) == 2):
         return better
     if node.op not in ELEMENTWISE:
-        args = tuple(_vector(arg, old, graph) for arg, old in zip(args, node.args, strict=True))
+        args = tuple(_as_large(arg, old, graph) for arg, old in zip(args, node.args, strict=True))
     return with_args(node, args)
 
 
-def _as_large(better: Expression, node: Expression, graph: Graph) -> bool:
-    """Whether a rule's result still has all units: a scalar must not replace a vector, but a number may."""
-    if better.op == "constant" or node.op in REDUCTIONS:
-        return True
-    return shape_of((better,), dict(graph.leaf_shapes))[better] == graph.shapes[node]
+def _as_large(value: Expression, old: Expression, graph: Graph) -> Expression:
+    """A vector that became a scalar, spread again: products, reductions, roots need all units."""
+    if len(graph.shapes[old]) == 1 and not _shape(value, graph):
+        return Expression("spread", (value,), graph.shapes[old][0])
+    return value
 
 
-def _vector(arg: Expression, old: Expression, graph: Graph) -> Expression:
-    """A vector that became a number, as a vector again, where a product or reduction reads it."""
-    if arg.op == "constant" and graph.shapes[old]:
-        return Expression("spread", (arg,), graph.shapes[old][0])
-    return arg
+def _shape(value: Expression, graph: Graph) -> Shape:
+    return shape_of((value,), dict(graph.leaf_shapes))[value]
 
 
 def gather_sums(graph: Graph) -> Graph:

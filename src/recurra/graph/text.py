@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recurra.graph.expression import Expression
 from recurra.graph.graph import Graph
-from recurra.graph.notation import ATOM, PRODUCT, SIGN, SUM, Form, Notation, equations
+from recurra.graph.notation import ATOM, PRODUCT, SIGN, SUM, Form, Name, Notation, equations
 from recurra.graph.operations import LEAVES, OPERATIONS
 
 _INFIX = {
@@ -16,8 +16,9 @@ _INFIX = {
     "greater": Form("{0} > {1}", 0, (SUM, SUM)),
     "negate": Form("-{0}", SIGN, (SIGN,)),
 }
+_OPERANDS = ("{0}", "{1}", "{2}")
 _CALLS = {
-    name: Form(f"{name}({', '.join('{%d}' % k for k in range(op.arity))})")
+    name: Form(f"{name}({', '.join(_OPERANDS[: op.arity])})")
     for name, op in OPERATIONS.items()
     if name not in _INFIX and name not in LEAVES
 }
@@ -30,9 +31,9 @@ def _leaf(node: Expression) -> str:
 TEXT = Notation(_INFIX | _CALLS | {name: Form("{0}", ATOM) for name in LEAVES}, "({})", _leaf)
 
 
-def expression_text(node: Expression) -> str:
-    """One expression, fully written out, leaves by their names."""
-    return TEXT.render(node)
+def expression_text(node: Expression, name: Name = lambda node: None) -> str:
+    """One expression, written out down to the leaves and to the parts that `name` knows."""
+    return TEXT.render(node, name)
 
 
 def text(graph: Graph) -> str:
@@ -45,7 +46,7 @@ def text(graph: Graph) -> str:
     """
 
     rows = equations(graph)
-    names = {value: left for left, value in rows}
+    names = {value: left for left, value in rows if value.args}
 
     def name(node: Expression) -> str | None:
         if node in names:

@@ -9,14 +9,18 @@ import dis
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from traceback import walk_tb
 from types import CodeType, FrameType
 from typing import Any, NoReturn
 
 from recurra.errors import CellError
 from recurra.graph.expression import Expression, Listening
 from recurra.graph.graph import Graph
-from recurra.graph.legality import check
+from recurra.graph.legality import check, check_states
 from recurra.graph.shapes import Shape, infer
+from recurra.graph.text import expression_text
+
+LONGEST = 80  # characters of an expression that an error shows
 
 
 class Parameters:
@@ -34,11 +38,6 @@ class Parameters:
     def __getitem__(self, name: str) -> Expression:
         op = "fixed" if name in self._fixed else "parameter"
         return self._order.setdefault(name, Expression(op, (), name))
-
-    @property
-    def trained(self) -> tuple[Expression, ...]:
-        """The trained ones, in the order in which the equations named them."""
-        return tuple(leaf for leaf in self._order.values() if leaf.op == "parameter")
 
 
 def trace(
@@ -69,15 +68,16 @@ def trace(
     symbols = [Expression("state" if name in state else "input", (), name) for name in arguments]
     with Listening(code.co_filename) as heard:
         returned, names = _call(function, code, p, symbols)
-    complain = _complainer(code, heard.lines)
-    updates = _updates(returned, names, state, complain)
+    complain = _complainer(code, heard.lines, names)
+    updates = _updates(returned, names, state, code, complain)
     named = _named(names, arguments, dict(zip(state, updates, strict=True)), heard.lines)
     produced = dict(named)
     if output is not None and output not in produced:
-        raise CellError(f"cell {code.co_name}: output {output!r} is not a local of the cell.")
+        raise CellError(f"{_place(code)}: output {output!r} is not a local of the cell.")
     result = produced[output] if output else updates[0]
     roots = (*updates, result, *produced.values())
     stated = _stated(symbols, p, shapes or {}, code)
+    check_states(stated, complain)
     states = tuple(Expression("state", (), name) for name in state)
     alike = zip(states, updates, strict=True)
     leaf_shapes = infer((*roots, *symbols), stated, alike, complain)
@@ -87,7 +87,7 @@ def trace(
         states=states,
         updates=updates,
         output=result,
-        parameters=p.trained,
+        parameters=tuple(leaf for leaf in p._order.values() if leaf.op == "parameter"),
         named=named,
         leaf_shapes=tuple(leaf_shapes.items()),
     )
@@ -97,10 +97,11 @@ def trace(
 
 def _arguments(function: Callable[..., Any], state: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(inspect.signature(function).parameters)
-    where = f"cell {function.__name__}"
+    where = _place(function.__code__)
     if len(names) < 2 or names[0] != "p":
         raise CellError(
-            f"{where}: a cell takes p, the inputs and the states, as in def cell(p, x, h); it takes {names}."
+            f"{where}: a cell takes p, the inputs and the states, as in def cell(p, x, h); "
+            f"it takes {names}."
         )
     missing = [name for name in state if name not in names]
     if missing or not state:
@@ -110,22 +111,32 @@ def _arguments(function: Callable[..., Any], state: tuple[str, ...]) -> tuple[st
     return names[1:]
 
 
+def _place(code: CodeType, line: int = 0) -> str:
+    return f"cell {code.co_name}, {code.co_filename}:{line or code.co_firstlineno}"
+
+
 def _single_assignment(code: CodeType, arguments: tuple[str, ...], state: tuple[str, ...]) -> None:
     """Refuse a local that gets a second meaning: its first would lose its name."""
     stored: dict[str, int] = dict.fromkeys(set(arguments) - set(state), 1)
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
         line = instruction.positions.lineno or line if instruction.positions else line
-        if not instruction.opname.startswith("STORE_FAST"):
-            continue
-        target = instruction.argval
-        target = target[0] if isinstance(target, tuple) else target
-        stored[target] = stored.get(target, 0) + 1
-        if stored[target] > 1:
-            raise CellError(
-                f"cell {code.co_name}, {code.co_filename}:{line}: {target} is bound twice. One name "
-                "means one thing: choose another name; only a state has a value before and after."
-            )
+        for target in _stored_by(instruction):
+            stored[target] = stored.get(target, 0) + 1
+            if stored[target] > 1:
+                raise CellError(
+                    f"{_place(code, line)}: {target} is bound twice. One name means one thing: "
+                    "choose another name; only a state has a value before and after."
+                )
+
+
+def _stored_by(instruction: dis.Instruction) -> tuple[str, ...]:
+    """The locals that an instruction binds; Python 3.13 joins two instructions into one."""
+    if instruction.opname == "STORE_FAST_STORE_FAST":
+        return tuple(instruction.argval)
+    if instruction.opname == "STORE_FAST_LOAD_FAST":
+        return (instruction.argval[0],)
+    return (instruction.argval,) if instruction.opname in ("STORE_FAST", "STORE_DEREF") else ()
 
 
 def _call(
@@ -142,21 +153,34 @@ def _call(
     sys.setprofile(watch)
     try:
         returned = function(p, *symbols)
+    except CellError as error:
+        raise CellError(f"{_place(code, _line_of(error, code))}: {error}") from None
     finally:
         sys.setprofile(before)
     return returned, seen
+
+
+def _line_of(error: CellError, code: CodeType) -> int:
+    """The line of the cell from which the error came."""
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code is code]
+    return lines[-1] if lines else code.co_firstlineno
 
 
 def _updates(
     returned: Any,
     names: Mapping[str, Any],
     state: tuple[str, ...],
+    code: CodeType,
     complain: Callable[..., NoReturn],
 ) -> tuple[Expression, ...]:
     values = returned if isinstance(returned, tuple) else (returned,)
     if len(values) != len(state) or not all(isinstance(v, Expression) for v in values):
+        kinds = ", ".join(
+            "a value" if isinstance(v, Expression) else f"a {type(v).__name__}" for v in values
+        )
         raise CellError(
-            f"the cell must return its new states ({', '.join(state)}), and returned {values!r}."
+            f"{_place(code)}: the cell must return its new states ({', '.join(state)}), and "
+            f"returned ({kinds})."
         )
     for name, value in zip(state, values, strict=True):
         others = [other for other in state if other != name and names.get(other) is value]
@@ -174,7 +198,7 @@ def _named(
     after: Mapping[str, Expression],
     built: Iterable[Expression],
 ) -> tuple[tuple[str, Expression], ...]:
-    """(name, value) in the order in which the cell built them; a state's name means its new value."""
+    """(name, value) in the order in which the cell built them; a state's name means its update."""
     locals_ = {
         name: value
         for name, value in names.items()
@@ -194,9 +218,7 @@ def _stated(
     known = {str(symbol.attribute): symbol for symbol in symbols} | p._order
     for name in shapes:
         if name not in known:
-            raise CellError(
-                f"cell {code.co_name}: shapes names {name!r}, which the cell does not read."
-            )
+            raise CellError(f"{_place(code)}: shapes names {name!r}, which the cell does not read.")
     stated: dict[Expression, Shape] = {}
     for symbol in symbols:
         if symbol.op == "state":
@@ -209,14 +231,19 @@ def _stated(
 
 
 def _complainer(
-    code: CodeType, lines: Mapping[Expression, int]
+    code: CodeType, lines: Mapping[Expression, int], names: Mapping[str, Any]
 ) -> Callable[[Expression, str], NoReturn]:
-    def complain(node: Expression, message: str) -> NoReturn:
-        from recurra.graph.text import expression_text
+    """What raises an error about a node, with its line and the expression as the cell wrote it."""
+    known: dict[Expression, str] = {}
+    for name, value in names.items():
+        if isinstance(value, Expression) and value.args:
+            known.setdefault(value, name)
 
+    def complain(node: Expression, message: str) -> NoReturn:
         line = lines.get(node, code.co_firstlineno)
-        raise CellError(
-            f"cell {code.co_name}, {code.co_filename}:{line}: in {expression_text(node)}: {message}"
-        )
+        text = known.get(node) or expression_text(node, known.get)
+        if len(text) > LONGEST:
+            text = text[: LONGEST - 3] + "..."
+        raise CellError(f"{_place(code, line)}: in {text}: {message}")
 
     return complain

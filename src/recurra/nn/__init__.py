@@ -1,4 +1,4 @@
-"""Modules with weights and state: a cell over time, stacked, in both directions, and torch's namesakes."""
+"""Modules with weights and state: a cell over time, stacked, both ways; and torch's namesakes."""
 
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent

@@ -1,4 +1,4 @@
-"""What one call gives to every layer: the sequences beside x, in the order in which a direction reads them."""
+"""What one call gives to every layer: the sequences beside x, in the order of each direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the weights of a cell live: a few stacked parameters, so that one product serves all gates."""
+"""Where a cell's weights live: a few stacked parameters, so that one product serves all gates."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from recurra.nn.state import State
 
 
 class _Namesake(Recurrent):
-    """What the three have in common: torch's names for the arguments of a call, and the way back."""
+    """What the three share: torch's names for the arguments of a call, and the way back."""
 
     mode: str
     proj_size: int = 0
@@ -76,8 +76,8 @@ class _Namesake(Recurrent):
         """
         if self._extensions():
             raise WeightsError(
-                f"torch.nn.{type(self).__name__} has no {', '.join(self._extensions())}; make a layer "
-                "without, and load the weights into it."
+                f"torch.nn.{type(self).__name__} has no {', '.join(self._extensions())}; make a "
+                "layer without, and load the weights into it."
             )
         own = next(self.parameters())
         theirs: nn.RNNBase = getattr(nn, type(self).__name__)(
@@ -122,8 +122,10 @@ class LSTM(_Namesake):
     """`torch.nn.LSTM`: gates i, f, g, o; states h and c.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in torch.
-        proj_size: features of h, if it is a projection of the H units (Sak et al. 2014, arXiv:1402.1128).
+        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in
+            torch.
+        proj_size: features of h, if it is a projection of the H units (Sak et al. 2014,
+            arXiv:1402.1128).
         **options: as in torch, and the keyword options of `Recurrent`.
     """
 
@@ -151,7 +153,8 @@ class GRU(_Namesake):
     """`torch.nn.GRU`: gates r, z, n; the reset acts after the product.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in torch.
+        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in
+            torch.
         **options: as in torch, and the keyword options of `Recurrent`.
     """
 

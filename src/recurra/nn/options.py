@@ -1,4 +1,4 @@
-"""The options of a layer that change its graph: masks on the recurrence, zoneout, resets, lengths."""
+"""The options of a layer that change its graph: recurrent masks, zoneout, resets, lengths."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def same_mask(like: Tensor, rate: float, shape: tuple[int, ...]) -> Tensor:
 
 
 def zoneout_mask(like: Tensor, rate: float, training: bool, shape: tuple[int, ...]) -> Tensor:
-    """Which units keep their old value (T, B, H): drawn in training, their expectation in evaluation."""
+    """Which units keep their old value (T, B, H): drawn in training, expected in evaluation."""
     if not training:
         return like.new_full((1, 1, 1), rate).expand(shape)
     return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(rate)

@@ -128,10 +128,11 @@ class Recurrent(Weighted):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence, or a PackedSequence.
-            state: (layers * directions, B, H) for each state, as it was returned; None to start anew.
+            state: (layers * directions, B, H) for each state, as it was returned; None to start
+                anew.
             lengths: (B,) steps of each row, in any order, 0 allowed: outputs after the end are 0,
-                the state returned is the one at the end, and the reverse direction starts there.
-            reset: (T, B) bool, in the form of x: where True, the state starts anew before this step.
+                the state returned is the one at the end, where the reverse direction starts.
+            reset: (T, B) bool, in the form of x: where True, the state starts anew before the step.
             inputs: further sequences that the cell reads, by name, in the form of x.
             start: index of the first step, for cells that read the time t.
 
@@ -155,7 +156,7 @@ class Recurrent(Weighted):
     def _layers(
         self, call: Call, before: list[tuple[Tensor, ...]]
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """All layers: the output (T, B, ·) of the last, and the states of all after the last step."""
+        """All layers: the output (T, B, ·) of the last, the states of all after the last step."""
         x = call.sequences.x
         after: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
@@ -213,7 +214,7 @@ class Recurrent(Weighted):
         return values
 
     def initial_state(self, rows: int) -> State:
-        """The state with which `rows` sequences start: (layers * directions, B, H) for each state."""
+        """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
         like = next(self.parameters())
         return starting.join(starting.split(self, None, rows, True, like), True)
 

@@ -1,4 +1,4 @@
-"""The forms in which a sequence comes in, and back out: batch first, unbatched, packed, with lengths."""
+"""The forms of a sequence, on its way in and out: batch first, unbatched, packed, with lengths."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def enter(
         return _with_lengths(padded, packed_lengths), Door(False, packed=x)
     if x.dim() not in (2, 3):
         raise ShapeError(
-            f"x has the shape {tuple(x.shape)}; a layer reads (T, B, I), (B, T, I) with batch_first, or "
-            "(T, I) without a batch."
+            f"x has the shape {tuple(x.shape)}; a layer reads (T, B, I), (B, T, I) with "
+            "batch_first, or (T, I) without a batch."
         )
     _check_features(x, input_size, "x")
     door = Door(batch_first, batched=x.dim() == 3)
@@ -86,8 +86,8 @@ def enter(
 def _check_features(x: Tensor, input_size: int, what: str) -> None:
     if x.shape[-1] != input_size:
         raise ShapeError(
-            f"{what} has {x.shape[-1]} features a step (shape {tuple(x.shape)}); the layer was made with "
-            f"input_size={input_size}."
+            f"{what} has {x.shape[-1]} features a step (shape {tuple(x.shape)}); the layer was "
+            f"made with input_size={input_size}."
         )
 
 
@@ -98,12 +98,13 @@ def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
     counts = torch.as_tensor(lengths)
     if counts.shape != (rows,) or counts.is_floating_point() or counts.dtype == torch.bool:
         raise ShapeError(
-            f"lengths is {counts.dtype} of shape {tuple(counts.shape)}; it needs one whole number for "
-            f"each of the {rows} rows."
+            f"lengths is {counts.dtype} of shape {tuple(counts.shape)}; it needs one whole number "
+            f"for each of the {rows} rows."
         )
     if rows and not (int(counts.min()) >= 0 and int(counts.max()) <= steps):
         raise ShapeError(
-            f"lengths go from {int(counts.min())} to {int(counts.max())}; a row has 0 to {steps} steps."
+            f"lengths go from {int(counts.min())} to {int(counts.max())}; a row has 0 to {steps} "
+            "steps."
         )
     counts = counts.to(device=x.device, dtype=torch.int64)
     alive = torch.arange(steps, device=x.device).unsqueeze(1) < counts

@@ -46,8 +46,8 @@ def split(
         expected = (len(suffixes), *((rows,) if batched else ()), state_size(layer, name))
         if tuple(part.shape) != expected:
             raise ShapeError(
-                f"state {name} has the shape {tuple(part.shape)}; (layers * directions, batch, size) "
-                f"is {expected} here."
+                f"state {name} has the shape {tuple(part.shape)}; (layers * directions, batch, "
+                f"size) is {expected} here."
             )
     if not batched:
         parts = tuple(part.unsqueeze(1) for part in parts)
@@ -55,7 +55,7 @@ def split(
 
 
 def join(states: list[tuple[Tensor, ...]], batched: bool) -> State:
-    """The states of all layers and directions as a user sees them: (layers * directions, B, size)."""
+    """The states of all layers and directions for the user: (layers * directions, B, size) each."""
     parts = tuple(torch.stack(one) for one in zip(*states, strict=True))
     if not batched:
         parts = tuple(part.squeeze(1) for part in parts)

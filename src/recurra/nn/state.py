@@ -15,7 +15,7 @@ def each(state: State, change: Callable[[Tensor], Tensor]) -> State:
 
 
 def detach(state: State) -> State:
-    """The state cut from the graph of the past, as truncated back-propagation needs it between chunks."""
+    """The state cut from the graph of the past, as truncated back-propagation needs it."""
     return each(state, Tensor.detach)
 
 

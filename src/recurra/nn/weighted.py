@@ -1,4 +1,4 @@
-"""The weights of a cell in all layers and directions: made, drawn, and read by the equations' names."""
+"""The weights of a cell in all layers and directions: made, drawn, read by the equations' names."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Weighted(nn.Module):
         return self.sizes[self.graph.shapes[self.graph.output][0]]
 
     def places(self) -> Iterator[tuple[int, str, str]]:
-        """(layer, direction, suffix of its parameters), in the order in which states are stacked."""
+        """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
             for direction in self.directions:
                 yield layer, direction, place_suffix(layer, direction)
@@ -87,7 +87,7 @@ class Weighted(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of the cell and of `init`."""
+        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of cell and `init`."""
         for name, parameter in self.named_parameters():
             if name.startswith("initial_"):
                 nn.init.zeros_(parameter)

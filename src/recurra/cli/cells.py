@@ -1,0 +1,80 @@
+"""`recurra cells` lists the cells; `recurra show CELL` prints the equations of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from recurra.cli.help import Command
+from recurra.cli.output import JSON, print_json, print_table
+from recurra.errors import UnknownNameError
+
+_CELLS_EXAMPLES = """
+recurra cells
+recurra cells --json
+"""
+_SHOW_EXAMPLES = """
+recurra show lstm
+recurra show gru --as latex
+recurra show lstm_peephole --as graph
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add both verbs."""
+    app.command("cells", cls=Command, epilog=_CELLS_EXAMPLES)(_cells)
+    app.command("show", cls=Command, epilog=_SHOW_EXAMPLES)(_show)
+
+
+def _cells(as_json: JSON = False) -> None:
+    """List the cells: name, year, weights for each unit, title.
+
+    I is the size of the input and H the number of units of a layer.
+    """
+    from recurra import cells
+
+    rows = [_facts(cells.get(name)) for name in cells.names()]
+    if as_json:
+        print_json(rows)
+    else:
+        shown = ("name", "year", "parameters_per_unit", "title")
+        titles = ("name", "year", "weights per unit", "title")
+        print_table(titles, [[str(row[key] or "-") for key in shown] for row in rows])
+
+
+def _facts(cell: Any) -> dict[str, Any]:
+    from recurra.graph.facts import is_linear, parameters_per_unit
+
+    return {
+        "name": cell.name,
+        "title": cell.title,
+        "year": cell.year,
+        "states": list(cell.graph.state_names),
+        "parameters_per_unit": parameters_per_unit(cell.graph),
+        "linear_in_the_state": is_linear(cell.graph),
+        "citation": cell.citation,
+    }
+
+
+def _show(
+    name: Annotated[str, typer.Argument(metavar="CELL", help="A name that `recurra cells` lists.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="FORM",
+            show_default="text",
+            help="text: equations as typed; latex: an aligned block for a paper; "
+            "graph: every operation with its shape and how often it is computed.",
+        ),
+    ] = "text",
+) -> None:
+    """Print the equations of a cell as they are run."""
+    from recurra import cells, graph
+
+    cell = cells.get(name)
+    forms = {"text": graph.text, "latex": graph.latex, "graph": graph.listing}
+    if form not in forms:
+        raise UnknownNameError("form of --as", form, forms)
+    typer.echo(forms[form](cell.graph))

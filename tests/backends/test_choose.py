@@ -1,0 +1,68 @@
+"""The choice of a backend: always one, always with its reason."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+import torch
+
+from recurra import Recurrent, cells
+from recurra.backends import Backend, choose
+from recurra.backends.reference import Reference
+from recurra.graph import Graph
+
+CPU = torch.device("cpu")
+
+
+class Picky(Reference):
+    """A backend that refuses, and says why."""
+
+    name = "picky"
+    purpose = "runs what it likes"
+
+    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+        return "float64 is too wide" if dtype == torch.float64 else None
+
+
+@pytest.fixture
+def _with_picky(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("recurra.backends.choose")  # the package has its function
+    monkeypatch.setattr(module, "BACKENDS", (Picky(), Reference()))
+
+
+@pytest.mark.parametrize("name", cells.names())
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_every_cell_gets_a_backend_and_a_reason(name: str, dtype: torch.dtype) -> None:
+    choice = choose(cells.get(name).graph, CPU, dtype)
+    assert isinstance(choice.backend, Backend)
+    assert name in choice.reason
+    assert "cpu" in choice.reason
+    assert str(dtype).removeprefix("torch.") in choice.reason
+    assert str(choice).startswith(f"{choice.backend.name}: ")
+
+
+def test_the_reference_refuses_nothing() -> None:
+    graph = cells.get("lstm").graph
+    assert Reference().refusal(graph, torch.device("meta"), torch.int8) is None
+
+
+@pytest.mark.usefixtures("_with_picky")
+def test_the_first_that_does_not_refuse_is_taken() -> None:
+    choice = choose(cells.get("lstm").graph, CPU, torch.float32)
+    assert choice.backend.name == "picky"
+    assert choice.refused == ()
+
+
+@pytest.mark.usefixtures("_with_picky")
+def test_a_refusal_is_told() -> None:
+    choice = choose(cells.get("lstm").graph, CPU, torch.float64)
+    assert choice.backend.name == "reference"
+    assert choice.refused == (("picky", "float64 is too wide"),)
+    assert str(choice).endswith("; not picky: float64 is too wide")
+
+
+def test_a_layer_explains_itself_in_one_line() -> None:
+    told = Recurrent("lstm", 2, 3).explain()
+    assert "\n" not in told
+    assert "lstm on cpu in float32" in told

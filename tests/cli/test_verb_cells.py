@@ -1,0 +1,52 @@
+"""`recurra cells` and `recurra show`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from recurra import cells, graph
+from recurra.graph.facts import parameters_per_unit
+
+
+def test_the_table_has_a_line_for_every_cell(call: Any) -> None:
+    page = call("cells")
+    assert page.code == 0
+    starts = [line.split()[0] for line in page.out.splitlines() if not line.startswith(" ")]
+    assert starts == ["name", *cells.names()]
+    assert max(map(len, page.out.splitlines())) <= 80
+    lstm = next(line for line in page.out.splitlines() if line.startswith("lstm "))
+    assert parameters_per_unit(cells.get("lstm").graph) in lstm
+
+
+def test_the_table_as_json(call: Any) -> None:
+    rows = json.loads(call("cells", "--json").out)
+    assert [row["name"] for row in rows] == list(cells.names())
+    for row in rows:
+        cell = cells.get(row["name"])
+        assert (row["year"], row["title"]) == (cell.year, cell.title)
+        assert row["states"] == list(cell.graph.state_names)
+        assert row["parameters_per_unit"] == parameters_per_unit(cell.graph)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_show_prints_the_three_forms(call: Any, name: str) -> None:
+    shown = cells.get(name).graph
+    assert call("show", name).out == graph.text(shown) + "\n"
+    assert call("show", name, "--as", "text").out == graph.text(shown) + "\n"
+    assert call("show", name, "--as", "latex").out == graph.latex(shown) + "\n"
+    assert call("show", name, "--as", "graph").out == graph.listing(shown) + "\n"
+
+
+def test_show_of_an_unknown_cell_offers_the_nearest(call: Any) -> None:
+    ended = call("show", "lsmt")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "recurra: error: unknown cell 'lsmt'. Did you mean 'lstm'?\n"
+
+
+def test_show_in_an_unknown_form_offers_the_nearest(call: Any) -> None:
+    ended = call("show", "lstm", "--as", "latx")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "recurra: error: unknown form of --as 'latx'. Did you mean 'latex'?\n"

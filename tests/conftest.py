@@ -1,0 +1,26 @@
+"""What all tests share. This file also puts tests/ on the import path, for `support`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import settings
+
+# The same examples in every run, and no limit on the time of one: machines differ.
+settings.register_profile(
+    "recurra", deadline=None, derandomize=True, database=None, max_examples=50
+)
+settings.load_profile("recurra")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """One thread for these tiny models: several would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # for the programs that the tests start
+        yield
+    torch.set_num_threads(before)
