@@ -149,5 +149,8 @@ def test_a_foreign_state_dict_is_refused_strictly():
 
 def test_explain_names_backend_and_reason():
     text = recurra.LSTM(2, 3).explain()
-    assert text.startswith("reference: ")
+    assert text.startswith("cpu: fused kernels")
     assert "lstm on cpu in float32" in text
+    half = recurra.LSTM(2, 3).to(torch.bfloat16).explain()
+    assert half.startswith("reference: ")
+    assert "not cpu: it computes in float32 and float64, not in bfloat16" in half

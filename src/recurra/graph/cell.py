@@ -106,6 +106,7 @@ def as_cell(function: Callable[..., Any]) -> Cell:
 
 def _citation(function: Callable[..., Any]) -> str:
     """The docstring of the function, or of the file that is named after it, on one line."""
-    own_file = function.__module__.rpartition(".")[2] == function.__name__
-    module = sys.modules.get(function.__module__) if own_file else None
+    home = function.__module__ or ""  # None for code that was compiled from a string
+    own_file = home.rpartition(".")[2] == function.__name__
+    module = sys.modules.get(home) if own_file else None
     return " ".join((function.__doc__ or (module.__doc__ if module else "") or "").split())

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate import Accelerator as Accelerator  # type: ignore[import-untyped]
-from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from accelerate import Accelerator as Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, distributed
 
 from recurra.errors import RunError, UsageError

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from recurra.backends.backend import Backend
+from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
 from recurra.graph import Graph
 
 # The first that does not refuse is taken; the reference refuses nothing.
-BACKENDS: tuple[Backend, ...] = (Reference(),)
+BACKENDS: tuple[Backend, ...] = (Cpu(), Reference())
 
 
 @dataclass(frozen=True)

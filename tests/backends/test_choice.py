@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-
 import pytest
 import torch
 
 from recurra import Recurrent, cells
-from recurra.backends import Backend, choose
+from recurra.backends import Backend, choice, choose
 from recurra.backends.reference import Reference
 from recurra.graph import Graph
 
@@ -27,8 +25,7 @@ class Picky(Reference):
 
 @pytest.fixture
 def _with_picky(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("recurra.backends.choose")  # the package has its function
-    monkeypatch.setattr(module, "BACKENDS", (Picky(), Reference()))
+    monkeypatch.setattr(choice, "BACKENDS", (Picky(), Reference()))
 
 
 @pytest.mark.parametrize("name", cells.names())

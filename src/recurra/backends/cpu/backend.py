@@ -1,0 +1,118 @@
+"""The CPU backend: what runs before the loop in PyTorch, the loop itself in a fused kernel."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recurra.backends.backend import Backend, Given
+from recurra.backends.cpu.compiled import compiled, split
+from recurra.backends.cpu.fused import Call, Recurrence, forward
+from recurra.backends.reference import Reference, execute
+from recurra.backends.rules import RULES
+from recurra.backends.weights import Weights
+from recurra.graph import Expression, Graph
+
+_FORMATS = {torch.float32: 32, torch.float64: 64}
+
+
+LEAST = 2**14
+
+
+class Cpu(Backend):
+    """Runs a graph in fused kernels, forward and backward.
+
+    Args:
+        least: a call with fewer values (steps x rows x units) goes to the reference: compiling
+            kernels and packing weights would cost more than it saves.
+    """
+
+    name = "cpu"
+
+    def __init__(self, least: int = LEAST) -> None:
+        self.least = least
+        self.purpose = (
+            "fused kernels, printed from the equations; calls with fewer than "
+            f"{least:,} values (steps x rows x units) go to the reference"
+        )
+
+    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+        """It runs on CPUs, in float32 and float64."""
+        if device.type != "cpu":
+            return f"it runs on a CPU, not on {device.type}"
+        if dtype not in _FORMATS:
+            return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
+        return None
+
+    def run(
+        self, graph: Graph, weights: Weights, given: Given
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """See `Backend.run`."""
+        values_in_all = given.steps * given.rows * max(s.shape[1] for s in given.states)
+        if values_in_all < max(self.least, 1) or torch.compiler.is_compiling():
+            return Reference().run(graph, weights, given)
+        cut = split(graph)
+        dtype = given.states[0].dtype
+        values = cut.front.blank(weights, given)
+        execute(cut.front.constant, values)
+        execute(cut.front.parallel, values)
+        slots = list(dict.fromkeys(slot for slot, _, _ in cut.reads))
+        taken = [*slots, *cut.constants, *cut.matrices]
+        tensors = [*(values[slot].to(dtype) for slot in taken), *given.states]
+        call = Call(
+            compiled(graph, _sizes(cut.graph, tensors, len(slots), graph), _FORMATS[dtype]),
+            given.steps,
+            given.rows,
+            len(slots),
+            tuple((slots.index(slot), position, count) for slot, position, count in cut.reads),
+            _slow,
+        )
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+            output, *states = Recurrence.apply(call, *tensors)
+            return output, tuple(states)
+        output, carried, _ = forward(call, tensors, training=False)
+        return output, tuple(one.last.clone() for one in carried)
+
+
+def _sizes(
+    normal: Graph, tensors: list[Tensor], sources: int, graph: Graph
+) -> tuple[tuple[str, int], ...]:
+    """The number behind each size letter that a step meets, read off its tensors."""
+    cut = split(graph)
+    sizes: dict[str, int] = {}
+    matrices = tensors[sources + len(cut.constants) :]
+    for nodes, stack in zip(cut.stacks, matrices, strict=False):
+        rows, columns = normal.shapes[nodes[0]]
+        sizes |= {rows: stack.shape[0] // len(nodes), columns: stack.shape[1]}
+    for node, constant in zip(cut.forward.constants, tensors[sources:], strict=False):
+        if normal.shapes[node]:
+            sizes[normal.shapes[node][0]] = constant.shape[0]
+    states = tensors[len(tensors) - len(normal.states) :]
+    for state, tensor in zip(normal.states, states, strict=True):
+        sizes[normal.shape(state)[0]] = tensor.shape[1]
+    return tuple(sorted(sizes.items()))
+
+
+def _slow(call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """The loop in PyTorch, node by node, differentiable any number of times."""
+    sources, constants, stacked, states = call.divide(tensors)
+    cut = call.compiled.split
+    reads = call.read(sources)
+    fixed = dict(zip(cut.forward.constants, constants, strict=True)) | call.matrices(stacked)
+    outputs = []
+    for t in range(call.steps):
+        values: dict[Expression, Tensor | float] = dict(fixed)
+        values |= {n: r[t if r.shape[0] > 1 else 0] for n, r in reads.items()}
+        values |= dict(zip(cut.graph.states, states, strict=True))
+        for node in cut.forward.nodes:
+            if node not in values:
+                args = [_number(values, arg) for arg in node.args]
+                size = [call.compiled._sizes[node.attribute]] if node.op == "spread" else []
+                values[node] = RULES[node.op](*args, *size)
+        states = tuple(values[update] for update in cut.graph.updates)  # type: ignore[misc]
+        outputs.append(values[cut.graph.output])
+    return (torch.stack(outputs), *states)  # type: ignore[arg-type]
+
+
+def _number(values: dict[Expression, Tensor | float], node: Expression) -> Tensor | float:
+    return float(node.attribute) if node.op == "constant" else values[node]

@@ -1,0 +1,190 @@
+"""The backward direction of a graph as a step program, and what the forward one keeps for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from recurra.backends.cpu.program import StepProgram, is_count
+from recurra.graph import Expression, Graph, constant
+from recurra.graph.expression import substitute, walk
+from recurra.graph.facts import Variation, variation
+from recurra.graph.gradients import adjoints
+from recurra.graph.shapes import Shape
+from recurra.graph.simplify import gather_sums, simplify
+
+# Cheap to compute again in the backward direction; other results are kept by the forward one.
+CHEAP = frozenset(
+    "add subtract multiply negate where greater maximum minimum relu spread".split()  # noqa: SIM905
+)
+# Inputs that a layer makes itself; nobody asks for their gradients.
+_MASKS = ("alive", "reset", "t", "zoneout_", "dropout_")
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """The backward direction.
+
+    Attributes:
+        program: reads `values` and `d_output`, carries gradients of the states, stores the others.
+        kept: what the forward program must store: the least that cannot cheaply be computed again.
+        values: (forward value, the leaf that stands for it), for everything the program reads.
+        d_output: the leaf that brings the gradient of the output.
+        reads: for each read of the forward program, its gradient (None: nobody asks).
+        constants: for each constant of the forward program, what one step adds to its gradient.
+        products: (matrix, gradient of the product's result, operand) of every product.
+    """
+
+    program: StepProgram
+    kept: tuple[Expression, ...]
+    values: tuple[tuple[Expression, Expression], ...]
+    d_output: Expression
+    reads: tuple[Expression | None, ...]
+    constants: tuple[Expression | None, ...]
+    products: tuple[tuple[Expression, Expression, Expression], ...]
+
+
+def backward(graph: Graph, forward: StepProgram) -> Backward:
+    """Differentiate a step: gradients for reads, constants, products and states."""
+    shapes: dict[Expression, Shape] = dict(graph.shapes)
+    d_after = tuple(Expression("state", (), f"d_{s.attribute}") for s in graph.states)
+    d_output = Expression("input", (), "d_output")
+    shapes |= {d: graph.shape(s) for d, s in zip(d_after, graph.states, strict=True)}
+    shapes[d_output] = graph.shapes[graph.output]
+    seeds: dict[Expression, Expression] = {}
+    for value, d in [*zip(graph.updates, d_after, strict=True), (graph.output, d_output)]:
+        seeds[value] = seeds[value] + d if value in seeds else d
+    gradients = adjoints(forward.nodes, seeds, shapes)
+
+    # As weights are stored, so that gradients of one parameter lie side by side.
+    order = {parameter: k for k, parameter in enumerate(graph.parameters)}
+    products = [node for node in forward.nodes if node.op == "matmul" and node in gradients]
+    products.sort(key=lambda product: order.get(product.args[0], len(order)))
+    operands = [node.args[1] for node in products]
+    reads = [None if _is_mask(r) else gradients.get(r) for r in forward.reads]
+    constants = [gradients.get(c) if _trained(c) else None for c in forward.constants]
+    before = [gradients.get(s, constant(0)) for s in graph.states]
+    roots = [*before, *(gradients[p] for p in products), *operands]
+    roots += [g for g in (*reads, *constants) if g is not None]
+
+    values, kept = _values(roots, graph, forward)
+    leaves = {v: Expression("input", (), f"v{k}") for k, v in enumerate(values)}
+    shapes |= {leaf: shapes[value] for value, leaf in leaves.items()}
+    new = _normal(substitute(roots, leaves), d_after, (*leaves.values(), d_output), shapes)
+    rest = iter(new[len(before) :])
+    d_products = [next(rest) for _ in products]
+    new_operands = [next(rest) for _ in operands]
+    d_reads = tuple(None if g is None else next(rest) for g in reads)
+    d_constants = tuple(None if g is None else next(rest) for g in constants)
+
+    state_of = {leaves[s]: s for s in graph.states if s in leaves}
+    stored = [*d_products, *(g for g in (*d_reads, *d_constants) if g is not None)]
+    stored += [o for o in new_operands if o not in state_of and o not in leaves.values()]
+    program = _program(new[: len(before)], stored, d_after, shapes)
+    return Backward(
+        program=program,
+        kept=kept,
+        values=tuple(leaves.items()),
+        d_output=d_output,
+        reads=d_reads,
+        constants=d_constants,
+        products=tuple(
+            (product.args[0], g, operand)
+            for product, g, operand in zip(products, d_products, new_operands, strict=True)
+        ),
+    )
+
+
+def _is_mask(read: Expression) -> bool:
+    names = [str(leaf.attribute) for leaf in walk((read,)) if leaf.op in ("input", "given")]
+    return not _trained(read) and all(name.startswith(_MASKS) for name in names)
+
+
+def _trained(value: Expression) -> bool:
+    return any(leaf.op == "parameter" for leaf in walk((value,)))
+
+
+def _values(
+    roots: Iterable[Expression], graph: Graph, forward: StepProgram
+) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
+    """The forward values that gradients read: all of them, and those that must be kept for it."""
+    computed = set(forward.nodes)
+    there = {*forward.reads, *graph.states, *graph.updates}
+    needed: dict[Expression, None] = {}
+    kept: dict[Expression, None] = {}
+    stack = [root for root in roots]
+    seen: set[Expression] = set()
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in there:
+            needed[node] = None
+        elif node in computed and not _again(node, there):
+            needed[node] = kept[node] = None
+        else:
+            stack.extend(node.args)
+    return tuple(needed), tuple(kept)
+
+
+def _again(node: Expression, there: set[Expression]) -> bool:
+    """Whether a forward value is computed again rather than kept."""
+    if node.op in ("add", "subtract") and any(arg.op == "matmul" for arg in node.args):
+        return False
+    if node.op in CHEAP:
+        return True
+    return node.op != "matmul" and all(arg in there or arg.op == "constant" for arg in node.args)
+
+
+def _normal(
+    roots: tuple[Expression, ...],
+    states: tuple[Expression, ...],
+    inputs: tuple[Expression, ...],
+    shapes: dict[Expression, Shape],
+) -> tuple[Expression, ...]:
+    """Gradients simplified, their sums gathered; their shapes are learned."""
+    count = len(states)
+    graph = Graph(
+        name="backward",
+        inputs=inputs,
+        states=states,
+        updates=roots[:count],
+        output=roots[0],
+        parameters=(),
+        named=tuple((f"r{k}", root) for k, root in enumerate(roots[count:])),
+        leaf_shapes=tuple(
+            (leaf, shapes[leaf]) for leaf in walk(roots) if not leaf.args and leaf in shapes
+        ),
+    )
+    graph = gather_sums(simplify(graph))
+    shapes |= graph.shapes
+    return (*graph.updates, *(value for _, value in graph.named))
+
+
+def _program(
+    before: tuple[Expression, ...],
+    stored: list[Expression],
+    d_after: tuple[Expression, ...],
+    shapes: dict[Expression, Shape],
+) -> StepProgram:
+    roots = (*before, *dict.fromkeys(stored))
+    nodes = walk(roots)
+    varies = variation(nodes)
+    moving = [n for n in nodes if varies[n] is not Variation.CONSTANT]
+    border = dict.fromkeys(
+        arg
+        for n in moving
+        for arg in n.args
+        if varies[arg] is Variation.CONSTANT and not is_count(arg)
+    )
+    matrices = tuple(n for n in border if len(shapes[n]) == 2)
+    return StepProgram(
+        reads=tuple(n for n in nodes if n.op == "input"),
+        constants=tuple(n for n in border if n not in matrices and n.op != "constant"),
+        matrices=matrices,
+        states=d_after,
+        updates=before,
+        stores=tuple(dict.fromkeys(stored)),
+        shapes=shapes,
+    )

@@ -1,0 +1,114 @@
+"""Kernels of a graph for given sizes, compiled when they are first needed and kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+from recurra.backends.cpu.backward import Backward, backward
+from recurra.backends.cpu.kernel import Kernel
+from recurra.backends.cpu.product import linear
+from recurra.backends.cpu.program import StepProgram, forward_program, normal
+from recurra.backends.cpu.target import Code, host
+from recurra.backends.plan import Plan
+from recurra.graph import Expression, Graph
+
+
+class Machine:
+    """One compiled step program.
+
+    Args:
+        program: what is computed.
+        sizes: the number behind each size letter.
+        bits: 32 or 64.
+        backwards: from the last step to the first.
+    """
+
+    def __init__(
+        self, program: StepProgram, sizes: Mapping[str, int], bits: int, backwards: bool
+    ) -> None:
+        target = host()
+        self.program = program
+        self.kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
+        self.text = str(self.kernel.module)
+        self._code = Code(self.text, target)
+        self.team, self.rows = self._code.address("team"), self._code.address("rows")
+
+
+class Compiled:
+    """All kernels of a graph for some sizes and a number format."""
+
+    def __init__(self, graph: Graph, sizes: tuple[tuple[str, int], ...], bits: int) -> None:
+        self.split = split(graph)
+        self._sizes, self._bits = dict(sizes), bits
+
+    def _machine(self, program: StepProgram, backwards: bool = False) -> Machine:
+        return Machine(program, self._sizes, self._bits, backwards)
+
+    @cached_property
+    def inference(self) -> Machine:
+        """Forward, keeping nothing."""
+        return self._machine(self.split.forward)
+
+    @cached_property
+    def training(self) -> Machine:
+        """Forward, keeping what the backward direction reads."""
+        forward, kept = self.split.forward, self.split.backward.kept
+        stores = dict.fromkeys((*forward.stores, *kept))
+        return self._machine(replace(forward, stores=tuple(stores)))
+
+    @cached_property
+    def gradients(self) -> Machine:
+        """Backward."""
+        return self._machine(self.split.backward.program, backwards=True)
+
+
+class Split:
+    """A graph cut in what runs before the loop, in PyTorch, and what the kernels run.
+
+    Attributes:
+        graph: in the form that kernels compute.
+        front: instructions before the loop.
+        forward: the step program.
+        stacks: for each operand, the matrices that are multiplied with it, stacked in this order.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = normal(graph)
+        self.forward = forward_program(self.graph)
+        self.front = Plan(self.graph, linear)
+        self.reads = [self.front.given_to_step(read) for read in self.forward.reads]
+        self.constants = [self.front.given_to_step(c)[0] for c in self.forward.constants]
+        self.stacks = self._stacks()
+        self.matrices = [self.front.stacked(stack) for stack in self.stacks]
+
+    @cached_property
+    def backward(self) -> Backward:
+        """The backward direction."""
+        return backward(self.graph, self.forward)
+
+    def _stacks(self) -> list[tuple[Expression, ...]]:
+        order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
+        by_operand: dict[tuple[Expression, tuple[str, ...]], dict[Expression, None]] = {}
+        for node in self.forward.nodes:
+            if node.op == "matmul":
+                matrix, operand = node.args
+                key = (operand, self.graph.shapes[matrix])
+                by_operand.setdefault(key, {})[matrix] = None
+        return [
+            tuple(sorted(group, key=lambda m: order.get(m, len(order))))
+            for group in by_operand.values()
+        ]
+
+
+@lru_cache(maxsize=256)
+def split(graph: Graph) -> Split:
+    """See `Split`."""
+    return Split(graph)
+
+
+@lru_cache(maxsize=256)
+def compiled(graph: Graph, sizes: tuple[tuple[str, int], ...], bits: int) -> Compiled:
+    """See `Compiled`."""
+    return Compiled(graph, sizes, bits)

@@ -1,0 +1,106 @@
+"""A step program: what a fused kernel computes in each step, in either direction.
+
+Both directions are the same thing to a kernel: sequences that are read, states that are carried,
+values that are stored. The backward program is written from the gradient rules of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from recurra.graph import Expression, Graph
+from recurra.graph.facts import Variation, variation
+from recurra.graph.operations import REDUCTIONS
+from recurra.graph.shapes import Shape
+from recurra.graph.simplify import gather_sums, simplify
+
+
+@dataclass(frozen=True, eq=False)
+class StepProgram:
+    """One step as a kernel sees it.
+
+    Attributes:
+        reads: values given for every step, each (T, B, size).
+        constants: vectors and scalars that are the same in every step and row.
+        matrices: the left sides of products.
+        states: values carried from step to step.
+        updates: their values after the step.
+        stores: values written for every step, each (T, B, size).
+        shapes: of every node.
+    """
+
+    reads: tuple[Expression, ...]
+    constants: tuple[Expression, ...]
+    matrices: tuple[Expression, ...]
+    states: tuple[Expression, ...]
+    updates: tuple[Expression, ...]
+    stores: tuple[Expression, ...]
+    shapes: Mapping[Expression, Shape]
+
+    @property
+    def leaves(self) -> frozenset[Expression]:
+        """What the kernel is given."""
+        return frozenset((*self.reads, *self.constants, *self.matrices, *self.states))
+
+    @cached_property
+    def nodes(self) -> list[Expression]:
+        """Everything the kernel computes, operands first."""
+        return walk_above((*self.updates, *self.stores), self.leaves)
+
+
+def walk_above(roots: Iterable[Expression], leaves: frozenset[Expression]) -> list[Expression]:
+    """The nodes under `roots` above the `leaves`, operands first, without the leaves."""
+    order: list[Expression] = []
+    seen: set[Expression] = set(leaves)
+    stack = [(root, False) for root in roots]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in seen and node.args:
+            seen.add(node)
+            stack.append((node, True))
+            stack.extend((arg, False) for arg in node.args)
+    return order
+
+
+def normal(graph: Graph) -> Graph:
+    """The form of a graph that kernels compute."""
+    return simplify(gather_sums(simplify(graph)))
+
+
+def is_count(node: Expression) -> bool:
+    """Whether a reduction goes over equal numbers, so that only their count is open."""
+    return node.op in REDUCTIONS and node.args[0].op == "spread" and not node.args[0].args[0].args
+
+
+def is_reduction(node: Expression) -> bool:
+    """Whether a node needs all units of a value in memory."""
+    return node.op in REDUCTIONS and not is_count(node)
+
+
+def forward_program(graph: Graph) -> StepProgram:
+    """The forward direction of a graph that is simplified already, keeping nothing."""
+    nodes = graph.nodes
+    varies = variation(nodes)
+    step = [node for node in nodes if varies[node] is Variation.STEP and node.args]
+    roots = [*graph.updates, graph.output]
+    border = dict.fromkeys([arg for node in step for arg in node.args] + roots)
+    outside = [node for node in border if varies[node] is not Variation.STEP]
+    matrices = tuple(node for node in outside if len(graph.shapes[node]) == 2)
+    constants = [
+        n
+        for n in outside
+        if varies[n] is Variation.CONSTANT and n not in matrices and n.op != "constant"
+    ]
+    return StepProgram(
+        reads=tuple(n for n in outside if varies[n] is Variation.PARALLEL),
+        constants=tuple(constants),
+        matrices=matrices,
+        states=graph.states,
+        updates=graph.updates,
+        stores=() if graph.output in graph.updates else (graph.output,),
+        shapes=graph.shapes,
+    )

@@ -1,0 +1,154 @@
+"""One call of a kernel: its memory, its table, and its packed matrices."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.backends.cpu import threads
+from recurra.backends.cpu.compiled import Machine
+from recurra.backends.cpu.kernel import Sweep
+from recurra.graph import Expression
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The memory of a state.
+
+    Attributes:
+        slots: (S, B, size): slot 0 holds the state before the first step; a step reads slot s and
+            writes slot s + 1, both modulo 2 if there are only two.
+        steps: T.
+    """
+
+    slots: Tensor
+    steps: int
+
+    @classmethod
+    def starting(cls, before: Tensor, steps: int, history: bool) -> Carried:
+        """Room for the states of every step, or for two of them."""
+        slots = before.new_empty(steps + 1 if history else 2, *before.shape)
+        slots[0] = before
+        return cls(slots, steps)
+
+    @property
+    def mask(self) -> int:
+        """What a slot's number is masked with."""
+        return -1 if len(self.slots) == self.steps + 1 else 1
+
+    @property
+    def last(self) -> Tensor:
+        """The state after the last step, (B, size)."""
+        return self.slots[self.steps & self.mask]
+
+
+def run(
+    machine: Machine,
+    steps: int,
+    rows: int,
+    reads: Mapping[Expression, Tensor],
+    constants: Mapping[Expression, Tensor],
+    matrices: Mapping[Expression, Tensor],
+    states: Sequence[Carried],
+    stores: Mapping[Expression, Tensor],
+) -> None:
+    """Run a kernel; it writes `stores` and the slots of `states`.
+
+    Args:
+        machine: the kernel.
+        steps: T.
+        rows: B.
+        reads: (T, B, size), (1, B, size) if it is the same in every step, (T, B, 1) for a scalar.
+        constants: (size,) or a single number.
+        matrices: (rows, columns).
+        states: in the order of the program.
+        stores: (T, B, size), numbers of a row side by side.
+    """
+    kernel, program = machine.kernel, machine.program
+    like = states[0].slots
+    table = kernel.table.blank()
+    kept: list[Tensor] = []  # alive until the kernel is done
+
+    def put(key: str | None, tensor: Tensor, step: int, row: int, *more: int) -> None:
+        assert key is not None
+        kernel.table.put(table, key, tensor.data_ptr(), step, row, *more)
+
+    for node in program.reads:
+        tensor = _side_by_side(reads[node], kept)
+        step, row = tensor.stride(0), tensor.stride(1)
+        put(
+            kernel.table.find("read", node),
+            tensor,
+            step if tensor.shape[0] > 1 or steps == 1 else 0,
+            row if tensor.shape[1] > 1 or rows == 1 else 0,
+        )
+    for node in program.constants:
+        tensor = constants[node].contiguous()
+        kept.append(tensor)
+        put(kernel.table.find("constant", node), tensor, 0, 0)
+    for node, carried in zip(program.states, states, strict=True):
+        slots = carried.slots
+        put(kernel.table.state(node), slots, slots.stride(0), slots.stride(1), carried.mask)
+    for node in program.stores:
+        put(kernel.table.find("store", node), stores[node], *stores[node].stride()[:2])
+    for node in kernel.schedule.scratch:
+        scratch = like.new_empty(rows, kernel.size(node))
+        kept.append(scratch)
+        put(kernel.table.find("scratch", node), scratch, 0, scratch.stride(0))
+    for sweeps in kernel.sweeps:
+        for sweep in sweeps:
+            if sweep.accumulations:
+                packed = pack(sweep, matrices, kernel.form.lanes)
+                kept.append(packed)
+                put(sweep.key, packed, 0, 0)
+    team = min(torch.get_num_threads(), rows)
+    kernel.table.put(table, "rows", rows)
+    kernel.table.put(table, "steps", steps)
+    kernel.table.put(table, "threads", team)
+    kernel.table.put(table, "thread_number", threads.thread_number_address())
+    threads.run(machine.team, machine.rows, ctypes.addressof(table), rows, team)
+
+
+def _side_by_side(tensor: Tensor, kept: list[Tensor]) -> Tensor:
+    """The tensor, copied if the numbers of a row do not stand side by side."""
+    if tensor.shape[-1] > 1 and tensor.stride(-1) != 1:
+        tensor = tensor.contiguous()
+    kept.append(tensor)
+    return tensor
+
+
+def pack(sweep: Sweep, matrices: Mapping[Expression, Tensor], lanes: int) -> Tensor:
+    """The matrices of a sweep in the order in which its tiles read them.
+
+    For each block of units and operand: (depth, accumulation, vector, lane); missing units are 0.
+    """
+    tile = sweep.tile
+    width, last = tile.vectors * lanes, tile.last * lanes
+    edge = tile.blocks * width
+    groups = [[matrices[matrix] for _, matrix in users] for _, users in sweep.operands]
+    depths = [len(group) * group[0].shape[1] for group in groups]
+    packed = groups[0][0].new_empty(sum(depths) * (edge + last))
+    blocks = packed[: sum(depths) * edge].view(tile.blocks, sum(depths) * width)
+    tail = packed[sum(depths) * edge :]
+    if tile.partial:
+        tail.zero_()
+    for group, full, rest in zip(
+        groups,
+        blocks.split([depth * width for depth in depths], 1),
+        tail.split([depth * last for depth in depths]),
+        strict=True,
+    ):
+        depth, count = group[0].shape[1], len(group)
+        full = full.view(tile.blocks, depth, count, width)
+        rest = rest.view(depth, count, last)
+        for number, matrix in enumerate(group):
+            if tile.blocks:
+                turned = matrix[:edge].unflatten(0, (tile.blocks, width)).transpose(1, 2)
+                full[:, :, number].copy_(turned)
+            if last:
+                rest[:, number, : matrix.shape[0] - edge].copy_(matrix[edge:].t())
+    return packed

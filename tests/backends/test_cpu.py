@@ -1,0 +1,216 @@
+"""The fused kernels against the reference: outputs, states and every gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from recurra import Recurrent, cells
+from recurra.backends import choice
+from recurra.backends.cpu import Cpu, rules
+from recurra.backends.reference import Reference
+from support.random_cells import random_cells
+from support.vector_code import run_function
+
+SIZES = {"lstm_projection": {"P": 5}}
+SHAPES = [(1, 1, 1, 1), (3, 7, 5, 19), (4, 9, 2, 63)]  # T, B, I, H: no multiple of any vector
+OPTIONS = [
+    {"bidirectional": True, "num_layers": 2},
+    {"recurrent_dropout": 0.4},
+    {"zoneout": 0.3},
+    {"learn_initial_state": True, "residual": True},
+    {"bias": False},
+]
+
+
+def parts(state) -> tuple[torch.Tensor, ...]:
+    return (state,) if isinstance(state, torch.Tensor) else tuple(state)
+
+
+def results(backend, layer, x, monkeypatch, **call) -> list[tuple[str, torch.Tensor]]:
+    """Everything a call gives, with gradients of a weighted sum of it."""
+    monkeypatch.setattr(choice, "BACKENDS", (backend,))
+    torch.manual_seed(7)
+    x = x.clone().requires_grad_()
+    start = tuple(
+        torch.randn_like(p).requires_grad_() for p in parts(layer.initial_state(x.shape[1]))
+    )
+    torch.manual_seed(8)  # masks
+    output, last = layer(x, start if len(start) > 1 else start[0], **call)
+    torch.manual_seed(9)
+    total = (output * torch.randn_like(output)).sum()
+    for part in parts(last):
+        total = total + (part * torch.randn_like(part)).sum()
+    named = list(layer.named_parameters())
+    wanted = [x, *start, *(p for _, p in named)]
+    gradients = torch.autograd.grad(total, wanted, allow_unused=True)
+    labels = ["d_x", *(f"d_state{k}" for k in range(len(start))), *(f"d_{n}" for n, _ in named)]
+    found = [("output", output), *((f"state{k}", p) for k, p in enumerate(parts(last)))]
+    return found + [(n, g) for n, g in zip(labels, gradients, strict=True) if g is not None]
+
+
+def assert_same(layer, x, monkeypatch, tolerance: float = 1e-10, **call) -> None:
+    fused = results(Cpu(least=0), layer, x, monkeypatch, **call)
+    plain = results(Reference(), layer, x, monkeypatch, **call)
+    assert [name for name, _ in fused] == [name for name, _ in plain]
+    for (name, mine), (_, other) in zip(fused, plain, strict=True):
+        torch.testing.assert_close(
+            mine, other, rtol=tolerance, atol=tolerance, msg=lambda m, name=name: f"{name}: {m}"
+        )
+
+
+def layer_of(name, i: int, h: int, dtype=torch.float64, **options) -> Recurrent:
+    torch.manual_seed(1)
+    return Recurrent(name, i, h, sizes=SIZES.get(name), dtype=dtype, **options)
+
+
+@pytest.mark.parametrize("name", cells.names())
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_cell_at_ugly_sizes(name, shape, monkeypatch):
+    t, b, i, h = shape
+    if name in SIZES and h == 1:
+        h = 6
+    assert_same(layer_of(name, i, h), torch.randn(t, b, i, dtype=torch.float64), monkeypatch)
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_float32(name, monkeypatch):
+    layer = layer_of(name, 4, 33, torch.float32)
+    assert_same(layer, torch.randn(5, 6, 4), monkeypatch, tolerance=2e-5)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "lstm_peephole"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_options(name, options, monkeypatch):
+    x = torch.randn(4, 5, 18, dtype=torch.float64)
+    assert_same(layer_of(name, 18, 18, **options), x, monkeypatch)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_lengths_and_resets(name, monkeypatch):
+    layer = layer_of(name, 3, 17, bidirectional=True)
+    x = torch.randn(5, 4, 3, dtype=torch.float64)
+    reset = torch.zeros(5, 4, dtype=torch.bool)
+    reset[2, 1] = reset[4, 3] = True
+    assert_same(layer, x, monkeypatch, lengths=torch.tensor([5, 3, 0, 4]), reset=reset)
+
+
+@settings(max_examples=12)
+@given(cell=random_cells())
+def test_random_cells(cell):
+    with pytest.MonkeyPatch.context() as patch:
+        torch.manual_seed(1)
+        letters = {letter for _, shape in cell.graph.leaf_shapes for letter in shape}
+        sizes = {"I_y": 4} if "I_y" in letters else {}
+        layer = Recurrent(cell, 3, 5, sizes=sizes, dtype=torch.float64)
+        x = torch.randn(3, 2, 3, dtype=torch.float64)
+        extra = {"y": torch.randn(3, 2, sizes.get("I_y", 5), dtype=torch.float64)}
+        assert_same(layer, x, patch, tolerance=1e-8, inputs=extra)
+
+
+def test_expanded_offset_and_transposed_inputs(monkeypatch):
+    layer = layer_of("gru", 3, 17)
+    base = torch.randn(6, 5, 8, dtype=torch.float64)
+    for x in (base[1:, :, 2:5], base.transpose(0, 1)[..., 5:], base[:1, :1, :3].expand(6, 5, 3)):
+        assert_same(layer, x, monkeypatch)
+
+
+def test_second_derivatives_go_through_pytorch(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+    layer = layer_of("gru", 2, 3)
+    x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    inputs = (x, *layer.parameters())
+
+    def run(x, *_):
+        return layer(x)[0]
+
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+def test_one_result_for_every_number_of_threads(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+    layer = layer_of("lstm", 4, 40, torch.float32)
+    x = torch.randn(6, 11, 4)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            output, (h, c) = layer(x)
+            found.append((output, h, c))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_nothing_is_read_that_was_not_written(monkeypatch):
+    """Memory handed to kernels is NaN: any read before a write would show."""
+    original = torch.Tensor.new_empty
+
+    def poisoned(self, *size, **options):
+        return original(self, *size, **options).fill_(float("nan"))
+
+    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
+    for name in cells.names():
+        layer = layer_of(name, 3, 19)
+        x = torch.randn(3, 5, 3, dtype=torch.float64)
+        found = results(Cpu(least=0), layer, x, monkeypatch)
+        assert all(value.isfinite().all() for _, value in found), name
+
+
+@pytest.mark.parametrize(("bits", "limit"), [(32, 2), (64, 3)])
+def test_tanh_and_sigmoid_to_units_in_the_last_place(bits, limit):
+    dtype = np.float32 if bits == 32 else np.float64
+    top = 12 if bits == 32 else 24
+    x = np.concatenate(
+        [
+            np.linspace(-top, top, 40_001),
+            np.geomspace(1e-30, 100, 8001),
+            -np.geomspace(1e-30, 80, 8001),
+        ]
+    ).astype(dtype)
+    wide = x.astype(np.longdouble)
+    exact = {"tanh": np.tanh(wide), "sigmoid": 1 / (1 + np.exp(-wide))}
+    for name, expected in exact.items():
+        error = np.abs(run_function(name, x).astype(np.longdouble) - expected)
+        unit = np.spacing(np.abs(expected.astype(dtype))).astype(np.longdouble)
+        assert (error / unit).max() <= limit, name
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("name", ["exp", "log", "softplus", "tanh", "sigmoid", "relu"])
+def test_functions_at_the_edges(name, bits):
+    dtype = np.float32 if bits == 32 else np.float64
+    x = np.array([-np.inf, -1e4, -1.0, -0.0, 0.0, 1e-38, 1.0, 50.0, 1e4, np.inf, np.nan], dtype)
+    if name == "log":
+        x = np.abs(x)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.longdouble)
+        expected = {
+            "exp": np.exp(wide),
+            "log": np.log(wide),
+            "softplus": np.logaddexp(wide, 0),
+            "tanh": np.tanh(wide),
+            "sigmoid": 1 / (1 + np.exp(-wide)),
+            "relu": np.maximum(wide, 0),
+        }[name].astype(dtype)
+    tiny = np.finfo(dtype).tiny  # below it, gradual underflow may be flushed to zero
+    np.testing.assert_allclose(run_function(name, x), expected, rtol=1e-6, atol=tiny)
+
+
+def test_small_calls_stay_on_the_reference(monkeypatch):
+    """Compiling would cost more than it saves; explain() says so."""
+    layer = layer_of("lstm", 3, 5)
+    assert "fused kernels" in layer.explain()
+    assert "the reference" in layer.explain()
+
+
+def test_a_broken_gradient_rule_is_seen(monkeypatch):
+    """A deliberate defect: with one rule wrong, the comparison above goes red."""
+    monkeypatch.setitem(rules.RULES, "subtract", lambda v, a, b: v.b.fadd(a, b))
+    with pytest.raises(AssertionError):
+        assert_same(layer_of("gru", 3, 23), torch.randn(3, 2, 3, dtype=torch.float64), monkeypatch)
