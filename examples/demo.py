@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     text.write_text("\n\n".join(topics[name] for name in sorted(topics)), encoding="utf-8")
     train = ["train", "text", str(text), "-o", str(options.out), "--overwrite"]
     generate = ["generate", str(options.out), "--max-new", "500", "--seed", "1"]
-    for command in ([*train, "--minutes", str(options.minutes)], generate):
+    for command in ([*train, "--minutes", f"{options.minutes:g}"], generate):
         print(f"\n$ recurra {shlex.join(command)}", file=sys.stderr, flush=True)
         code = subprocess.run([sys.executable, "-m", "recurra", *command], check=False).returncode
         if code:

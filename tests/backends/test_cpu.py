@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from recurra import Recurrent, cells
 from recurra.backends import choice
-from recurra.backends.cpu import Cpu, rules
+from recurra.backends.cpu import Cpu, memory, rules
 from recurra.backends.reference import Reference
 from support.random_cells import random_cells
 from support.vector_code import run_function
@@ -149,12 +149,8 @@ def test_one_result_for_every_number_of_threads(monkeypatch):
 
 def test_nothing_is_read_that_was_not_written(monkeypatch):
     """Memory handed to kernels is NaN: any read before a write would show."""
-    original = torch.Tensor.new_empty
-
-    def poisoned(self, *size, **options):
-        return original(self, *size, **options).fill_(float("nan"))
-
-    monkeypatch.setattr(torch.Tensor, "new_empty", poisoned)
+    original = memory.empty
+    monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(float("nan")))
     for name in cells.names():
         layer = layer_of(name, 3, 19)
         x = torch.randn(3, 5, 3, dtype=torch.float64)
@@ -200,6 +196,23 @@ def test_functions_at_the_edges(name, bits):
         }[name].astype(dtype)
     tiny = np.finfo(dtype).tiny  # below it, gradual underflow may be flushed to zero
     np.testing.assert_allclose(run_function(name, x), expected, rtol=1e-6, atol=tiny)
+
+
+def test_work_memory_is_reused_and_released():
+    memory.release()
+    like = torch.empty(0)
+    first = memory.empty(like, 50, 1000)
+    address = first.data_ptr()
+    part = first[10:]  # a view keeps the memory
+    del first
+    assert memory.empty(like, 50, 1000).data_ptr() != address
+    del part
+    again = memory.empty(like, 1000, 50)
+    assert again.data_ptr() == address
+    assert again.shape == (1000, 50)
+    del again
+    memory.release()
+    assert not memory._free
 
 
 def test_small_calls_stay_on_the_reference(monkeypatch):

@@ -10,6 +10,7 @@ import torch
 import recurra
 from recurra import cells
 from recurra.graph import cell, tanh
+from recurra.nn import dropout
 
 T, B, I, H = 5, 3, 4, 6
 SIZES = {"lstm_projection": {"P": 2}}
@@ -100,7 +101,7 @@ def test_recurrent_dropout_is_one_mask_for_all_steps(x):
     torch.manual_seed(7)
     output, _ = layer(x)
     torch.manual_seed(7)
-    mask = torch.empty(B, H, dtype=torch.float64).bernoulli_(0.5) / 0.5
+    mask = dropout.mask(x, 0.5, (B, H))
     h = torch.zeros(B, H, dtype=torch.float64)
     for t in range(T):
         h = torch.tanh(
@@ -127,7 +128,7 @@ def test_zoneout_against_its_paper(training, x):
     torch.manual_seed(11)
     shape = (T, B, H)
     keep = {
-        name: torch.empty(shape, dtype=torch.float64).bernoulli_(rate)
+        name: dropout.drawn(x, rate, shape).to(x.dtype)
         if training
         else torch.full(shape, rate, dtype=torch.float64)
         for name, rate in (("h", 0.3), ("c", 0.6))

@@ -33,10 +33,17 @@ class Given:
 
 
 class Backend(ABC):
-    """One way to run a graph over time."""
+    """One way to run a graph over time.
+
+    Attributes:
+        name: of the backend.
+        purpose: what it is for, in a few words.
+        limit: which calls it hands on to another, as the end of a sentence.
+    """
 
     name: str
     purpose: str
+    limit: str = ""
 
     @abstractmethod
     def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:

@@ -35,6 +35,7 @@ def choose(graph: Graph, device: torch.device, dtype: torch.dtype) -> Choice:
         refusal = backend.refusal(graph, device, dtype)
         if refusal is None:
             where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
-            return Choice(backend, f"{backend.purpose}, for {where}", tuple(refused))
+            reason = f"{backend.purpose}, for {where}{backend.limit}"
+            return Choice(backend, reason, tuple(refused))
         refused.append((backend.name, refusal))
     raise AssertionError("the reference backend refuses nothing")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-import torch
-from torch import Tensor
-
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.graph.rewrite import (
@@ -53,19 +50,3 @@ def zoneout_rates(zoneout: float | Mapping[str, float], states: Iterable[str]) -
             raise UnknownNameError("state in zoneout", name, states)
     checked = {name: probability(f"zoneout of {name}", rate) for name, rate in rates.items()}
     return {name: rate for name, rate in checked.items() if rate}
-
-
-def same_mask(like: Tensor, rate: float, shape: tuple[int, ...]) -> Tensor:
-    """A dropout mask that is used in every step: 0, or 1 / (1 - rate)."""
-    if rate == 1:
-        return like.new_zeros(shape)
-    return (
-        torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(1 - rate).div_(1 - rate)
-    )
-
-
-def zoneout_mask(like: Tensor, rate: float, training: bool, shape: tuple[int, ...]) -> Tensor:
-    """Which units keep their old value (T, B, H): drawn in training, expected in evaluation."""
-    if not training:
-        return like.new_full((1, 1, 1), rate).expand(shape)
-    return torch.empty(shape, dtype=like.dtype, device=like.device).bernoulli_(rate)

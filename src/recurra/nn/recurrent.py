@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -15,8 +14,10 @@ from recurra.errors import UsageError
 from recurra.graph import Cell, Graph
 from recurra.nn import start as starting
 from recurra.nn.call import Call, make_call
+from recurra.nn.dropout import dropout as dropped
+from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
-from recurra.nn.options import probability, same_mask, variant, zoneout_mask, zoneout_rates
+from recurra.nn.options import probability, variant, zoneout_rates
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
 from recurra.nn.weighted import Weighted, place_suffix
@@ -168,7 +169,7 @@ class Recurrent(Weighted):
             joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             x = joined + x if self.residual and joined.shape == x.shape else joined
             if layer + 1 < self.num_layers:
-                x = F.dropout(x, self.dropout, self.training)
+                x = dropped(x, self.dropout, self.training)
         return x, after
 
     def _direction(
@@ -178,7 +179,7 @@ class Recurrent(Weighted):
         steps, rows = x.shape[:2]
         suffix = place_suffix(layer, direction)
         if self.training and self.input_dropout:
-            x = x * same_mask(x, self.input_dropout, (rows, x.shape[-1]))
+            x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
         graph = variant(
             self.graph,
             self.training and self.recurrent_dropout > 0,
@@ -207,8 +208,8 @@ class Recurrent(Weighted):
         for leaf in graph.leaves("given"):
             kind, _, name = leaf.attribute.partition("_")
             if kind == "dropout":
-                mask = same_mask(x, self.recurrent_dropout, (rows, self.sizes[name]))
-                values[leaf.attribute] = mask
+                shape = (rows, self.sizes[name])
+                values[leaf.attribute] = mask(x, self.recurrent_dropout, shape)
             else:
                 values[leaf.attribute] = starting.initial(self, name, suffix, x, rows)
         return values

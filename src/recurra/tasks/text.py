@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy
 from recurra import cells
 from recurra.data import Part, Streams, TextCorpus
 from recurra.errors import DataError
-from recurra.nn import Recurrent
+from recurra.nn import Dropout, Recurrent
 from recurra.tasks.base import State, Task
 from recurra.tasks.decoding import generate
 from recurra.tasks.options import Options
@@ -75,7 +75,7 @@ class TextModel(nn.Module):
             dropout=options.dropout,
             sizes=options.sizes,
         )
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.head = nn.Linear(self.recurrent.output_size, symbols)
 
     def forward(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -28,13 +28,11 @@ class Cpu(Backend):
     """
 
     name = "cpu"
+    purpose = "fused kernels, printed from the equations"
 
     def __init__(self, least: int = LEAST) -> None:
         self.least = least
-        self.purpose = (
-            "fused kernels, printed from the equations; calls with fewer than "
-            f"{least:,} values (steps x rows x units) go to the reference"
-        )
+        self.limit = f"; calls under {least:,} values (T x B x H) run on the reference"
 
     def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
         """It runs on CPUs, in float32 and float64."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recurra.backends.cpu import memory
 from recurra.backends.cpu.compiled import Compiled, Machine
 from recurra.backends.cpu.product import transposed_product
 from recurra.backends.cpu.run import Carried, run
@@ -105,7 +106,7 @@ def _room(
         new = [node for node in dict.fromkeys(group) if node not in stores]
         if new:
             sizes = [machine.kernel.size(node) for node in new]
-            room = like.new_empty(call.steps, call.rows, sum(sizes))
+            room = memory.empty(like, call.steps, call.rows, sum(sizes))
             stores |= dict(zip(new, room.split(sizes, -1), strict=True))
     return stores
 

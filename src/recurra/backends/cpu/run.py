@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu import threads
+from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.compiled import Machine
 from recurra.backends.cpu.kernel import Sweep
 from recurra.graph import Expression
@@ -31,7 +31,7 @@ class Carried:
     @classmethod
     def starting(cls, before: Tensor, steps: int, history: bool) -> Carried:
         """Room for the states of every step, or for two of them."""
-        slots = before.new_empty(steps + 1 if history else 2, *before.shape)
+        slots = memory.empty(before, steps + 1 if history else 2, *before.shape)
         slots[0] = before
         return cls(slots, steps)
 
@@ -96,7 +96,7 @@ def run(
     for node in program.stores:
         put(kernel.table.find("store", node), stores[node], *stores[node].stride()[:2])
     for node in kernel.schedule.scratch:
-        scratch = like.new_empty(rows, kernel.size(node))
+        scratch = memory.empty(like, rows, kernel.size(node))
         kept.append(scratch)
         put(kernel.table.find("scratch", node), scratch, 0, scratch.stride(0))
     for sweeps in kernel.sweeps:
@@ -131,7 +131,7 @@ def pack(sweep: Sweep, matrices: Mapping[Expression, Tensor], lanes: int) -> Ten
     edge = tile.blocks * width
     groups = [[matrices[matrix] for _, matrix in users] for _, users in sweep.operands]
     depths = [len(group) * group[0].shape[1] for group in groups]
-    packed = groups[0][0].new_empty(sum(depths) * (edge + last))
+    packed = memory.empty(groups[0][0], sum(depths) * (edge + last))
     blocks = packed[: sum(depths) * edge].view(tile.blocks, sum(depths) * width)
     tail = packed[sum(depths) * edge :]
     if tile.partial:
