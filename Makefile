@@ -6,11 +6,12 @@ INSTALLED := $(VENV)/.installed
 TESTED := $(VENV)/.installed-test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types clean
+.PHONY: help demo test lint types bench clean
 
 help:
 	@echo "make demo   install recurra into .venv, train a character model for 3 minutes, print 500 characters"
 	@echo "make test   install the test packages too, and run the tests"
+	@echo "make bench  compare layers with torch's (2 minutes)"
 	@echo "make lint   check style     make types   check types     make clean   remove .venv and runs/demo"
 
 $(BIN)/python:
@@ -37,6 +38,10 @@ lint: $(TESTED)
 
 types: $(TESTED)
 	$(BIN)/mypy
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/layers.py
+	$(BIN)/python benchmarks/parts.py
 
 clean:
 	rm -rf $(VENV) runs/demo

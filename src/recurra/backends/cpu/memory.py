@@ -1,7 +1,7 @@
 """Work memory that is kept between calls.
 
 Large memory that is fresh from the system costs a page fault for every 4 kB when it is first
-written: as much time as the arithmetic of a step. What tensors give back is kept here for the next call.
+written: as much time as the arithmetic of a step. What tensors give back is kept here.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""What surrounds the recurrence: large products by either library, and dropout masks.
+
+python benchmarks/parts.py [--threads 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+
+import torch
+from torch.nn.functional import dropout, linear
+
+from recurra.backends.cpu import product
+from recurra.nn.dropout import mask
+from timing import alternate, row
+
+T, B, I, G, H = 50, 32, 300, 4, 300
+
+
+def main() -> None:
+    """Print both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    torch.set_num_threads(parser.parse_args().threads)
+    x, weight, bias = torch.randn(T * B, I), torch.randn(G * H, I), torch.randn(G * H)
+    print(f"oneDNN is {'' if product.prefers_onednn() else 'not '}preferred here")
+    flops = 2 * T * B * I * G * H
+    with torch.no_grad():
+        times = alternate(
+            {
+                "product, torch": lambda: linear(x, weight, bias),
+                "product, recurra": lambda: product.linear(x, weight, bias),
+            }
+        )
+    for name, seconds in times.items():
+        print(row(name, seconds, f"{flops / statistics.median(seconds) / 1e9:.0f} GFLOP/s"))
+    values = torch.randn(T, B, H)
+    times = alternate(
+        {
+            "dropout, torch": lambda: dropout(values, 0.2),
+            "dropout, recurra": lambda: values * mask(values, 0.2, values.shape),
+        }
+    )
+    for name, seconds in times.items():
+        print(row(name, seconds))
+
+
+if __name__ == "__main__":
+    main()
