@@ -52,6 +52,7 @@ def test_its_commands_are_known(capsys):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+        assert (page.parent / target).stat().st_size > 0, target
 
 
 def test_the_page_on_adding_a_cell_runs(capsys):

@@ -39,6 +39,14 @@ ON_TOP_ONLY = (
     "nn",
 )  # an import inside a function would hide an arrow
 
+MOST_LINES = {"cells": 40}  # of a file, its docstring included; 400 in every other room
+INTERPRETERS = {"backends.cpu.kernel": 600}  # a method for each operation
+MOST_BODY = 40  # lines of a function without its docstring
+LONGER = {
+    # One derivation from the seeds to the program: each line needs most of the names before it.
+    ("backends.cpu.backward", "backward"),
+}
+
 
 class Import(NamedTuple):
     """One import: from which module, of which, in which line, at the top of the file or later."""
@@ -146,6 +154,18 @@ def cycle(arrows: dict[str, set[str]]) -> list[str]:
     return next((circle for start in sorted(arrows) if (circle := visit(start, []))), [])
 
 
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function from its first statement after the docstring to its last."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def long_functions(tree: ast.Module) -> list[tuple[str, int]]:
+    """The functions of a file whose body is longer than the house rule allows."""
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [(f.name, body_lines(f)) for f in functions if body_lines(f) > MOST_BODY]
+
+
 def of(text: str, source: str = "graph.trial") -> list[Import]:
     """The imports of a file that does not exist."""
     return list(imports(source, ast.parse(text), {*MODULES, source}, package=False))
@@ -190,6 +210,26 @@ def test_data_knows_errors_only() -> None:
 
 def test_backends_know_no_cell() -> None:
     assert not [f for f in IMPORTS if room(f.source) == "backends" and room(f.target) == "cells"]
+
+
+def test_files_are_short() -> None:
+    lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
+    most = {name: INTERPRETERS.get(name, MOST_LINES.get(room(name), 400)) for name in MODULES}
+    assert {name: count for name, count in lines.items() if count > most[name]} == {}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_functions_are_short(module: str) -> None:
+    found = long_functions(ast.parse(MODULES[module].read_text(encoding="utf-8")))
+    assert [name for name, _ in found if (module, name) not in LONGER] == []
+
+
+def test_a_long_function_is_seen_and_its_docstring_is_not_counted() -> None:
+    words, statements = "words\n    " * 50, "    x = 1\n" * 40
+    head = f'def f():\n    """{words}"""\n'
+    assert long_functions(ast.parse(head)) == []
+    assert long_functions(ast.parse(head + statements)) == []
+    assert long_functions(ast.parse(head + statements + "    x = 2\n")) == [("f", 41)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ class Picky(Reference):
     name = "picky"
     purpose = "runs what it likes"
 
-    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+    def refusal(
+        self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+    ) -> str | None:
         return "float64 is too wide" if dtype == torch.float64 else None
 
 
@@ -63,3 +65,18 @@ def test_a_layer_explains_itself_in_one_line() -> None:
     told = Recurrent("lstm", 2, 3).explain()
     assert "\n" not in told
     assert "lstm on cpu in float32" in told
+
+
+def test_a_step_down_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    choice._SAID.clear()
+    layer = Recurrent("gru", 2, 3)
+    with caplog.at_level("INFO", logger="recurra"):
+        for _ in range(3):
+            layer(torch.randn(4, 5, 2))
+    assert [r.getMessage() for r in caplog.records] == [
+        "gru does not run on the backend cpu: a call of 60 values (T x B x H) is small; "
+        "it pays from 16,384"
+    ]
+    assert layer.explain(4, 5).startswith("reference: ")
+    assert "a call of 60 values" in layer.explain(4, 5)
+    assert layer.explain(4096, 5).startswith("cpu: ")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +15,7 @@ from recurra import Recurrent, cells
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu, memory, rules
 from recurra.backends.reference import Reference
+from recurra.graph import Cell, cell, mean, sigmoid, sum, tanh, where
 from support.random_cells import random_cells
 from support.vector_code import run_function
 
@@ -215,11 +220,97 @@ def test_work_memory_is_reused_and_released():
     assert not memory._free
 
 
-def test_small_calls_stay_on_the_reference(monkeypatch):
-    """Compiling would cost more than it saves; explain() says so."""
-    layer = layer_of("lstm", 3, 5)
-    assert "fused kernels" in layer.explain()
-    assert "the reference" in layer.explain()
+def run_small(cell: Cell, monkeypatch, sizes=(), inputs=()) -> None:
+    torch.manual_seed(3)
+    layer = Recurrent(cell, 3, 18, sizes=dict(sizes), dtype=torch.float64)
+    extra = {
+        name: torch.randn(4, 5, size, dtype=torch.float64, requires_grad=True)
+        for name, size in inputs
+    }
+    x = torch.randn(4, 5, 3, dtype=torch.float64)
+    call = {"inputs": extra} if extra else {}
+    assert_same(layer, x, monkeypatch, **call)
+    for value in extra.values():
+        monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+        mine = torch.autograd.grad(layer(x, **call)[0].square().sum(), value)
+        monkeypatch.setattr(choice, "BACKENDS", (Reference(),))
+        other = torch.autograd.grad(layer(x, **call)[0].square().sum(), value)
+        torch.testing.assert_close(mine, other)
+
+
+def test_a_matrix_on_two_operands(monkeypatch):
+    @cell(state="h, c")
+    def shared(p, x, h, c):
+        a = tanh(p.W @ x + p.U @ h + p.V @ h)
+        n = sigmoid(p.R @ x + p.U @ c)
+        c = 0.5 * c + 0.1 * n * a
+        h = tanh(p.U @ a)
+        return h, c
+
+    run_small(shared, monkeypatch)
+
+
+def test_a_matrix_without_a_gradient(monkeypatch):
+    @cell(state="h")
+    def chosen(p, x, h):
+        h = where(p.U @ h > p.W @ x, p.V @ h, 1.0)
+        return h
+
+    run_small(chosen, monkeypatch)
+
+
+def test_inputs_whose_names_begin_like_marks(monkeypatch):
+    @cell(state="h", shapes={"topic": "H", "alive_y": "H"})
+    def driven(p, x, topic, alive_y, h):
+        h = tanh(p.W @ x + p.U @ h) * topic + alive_y
+        return h
+
+    run_small(driven, monkeypatch, inputs=(("topic", 18), ("alive_y", 18)))
+
+
+def test_sizes_that_only_inputs_have(monkeypatch):
+    @cell(state="h", shapes={"y": "J"})
+    def counted(p, x, y, h):
+        s = sum(y * mean(h)) + sum(tanh(x * mean(h)))
+        h = tanh(p.W @ x + p.U @ h + s)
+        return h
+
+    run_small(counted, monkeypatch, {"J": 7}.items(), (("y", 7),))
+
+
+LIMITED = """
+import torch, recurra
+from recurra.backends import choice
+from recurra.backends.reference import Reference
+torch.set_num_threads(2)
+layer, x = recurra.LSTM(4, 64), torch.randn(20, 32, 4)
+mine = layer(x)[0]
+choice.BACKENDS = (Reference(),)
+torch.testing.assert_close(mine, layer(x)[0])
+"""
+
+
+@pytest.mark.parametrize("limit", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}], ids=str)
+def test_a_team_that_is_smaller_than_asked(limit):
+    command = [sys.executable, "-c", LIMITED]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, **limit})
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_transforms_of_pytorch_run_on_the_reference():
+    layer = layer_of("gru", 4, 64, torch.float32)
+    x = torch.randn(20, 16, 4)
+    weights = dict(layer.named_parameters())
+
+    def loss(weights):
+        return torch.func.functional_call(layer, weights, (x,))[0].square().mean()
+
+    found = torch.func.grad(loss)(weights)
+    expected = torch.autograd.grad(loss(weights), list(weights.values()))
+    for (name, mine), other in zip(found.items(), expected, strict=True):
+        torch.testing.assert_close(mine, other, msg=lambda m, name=name: f"{name}: {m}")
+    _, tangent = torch.func.jvp(loss, (weights,), (weights,))
+    assert tangent.isfinite()
 
 
 def test_a_broken_gradient_rule_is_seen(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import json
 import os
@@ -71,6 +72,18 @@ def test_ctrl_c_while_importing_is_heeded_at_the_end() -> None:
     with pytest.raises(KeyboardInterrupt):
         import_slowly()
     assert done == ["imported"]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_no_garbage_is_sought_while_importing(on: bool) -> None:
+    was_on = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with console.importing():
+            assert not gc.isenabled()
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was_on else gc.disable)()
 
 
 def test_a_fault_of_recurra_itself_is_raised() -> None:

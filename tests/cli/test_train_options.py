@@ -61,6 +61,13 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_default(tmp_path: Pa
     assert settings.data.source == "a.txt"
 
 
+def test_a_share_and_steps_are_given_by_name(tmp_path: Path) -> None:
+    given = {"validation_share": 0.25, "save_every": 7, "warmup_steps": 3}
+    settings = configuration(given, tmp_path / "run", None, False)
+    assert settings.data.validation_share == 0.25
+    assert (settings.training.save_every, settings.training.warmup_steps) == (7, 3)
+
+
 def test_epochs_take_the_place_of_the_minutes_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("training: {minutes: 2}\n")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recurra import cells, graph
-from recurra.graph.facts import parameters_per_unit
+from recurra.graph.facts import parameters_per_unit, stages
 
 
 def test_the_table_has_a_line_for_every_cell(call: Any) -> None:
@@ -38,6 +38,29 @@ def test_show_prints_the_three_forms(call: Any, name: str) -> None:
     assert call("show", name, "--as", "text").out == graph.text(shown) + "\n"
     assert call("show", name, "--as", "latex").out == graph.latex(shown) + "\n"
     assert call("show", name, "--as", "graph").out == graph.listing(shown) + "\n"
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_show_as_json(call: Any, name: str) -> None:
+    found = json.loads(call("show", name, "--json").out)
+    cell = cells.get(name)
+    shown = cell.graph
+    assert (found["name"], found["year"], found["title"]) == (name, cell.year, cell.title)
+    assert found["citation"] == cell.citation
+    lines = [line.split(" = ") for line in graph.text(shown).splitlines()]
+    assert found["equations"] == [[left.strip(), right] for left, right in lines]
+    assert found["latex"] == graph.latex(shown)
+    assert found["states"] == list(shown.state_names)
+    assert set(found["weights"]) == {weight.attribute for weight in shown.parameters}
+    assert found["parameters_per_unit"] == parameters_per_unit(shown)
+    assert [len(stage) for stage in found["stages"]] == [len(stage) for stage in stages(shown)]
+
+
+def test_show_as_json_by_hand(call: Any) -> None:
+    found = json.loads(call("show", "elman", "--json").out)
+    assert found["equations"] == [["h[t]", "tanh(W_h @ x[t] + U_h @ h[t-1] + b_h)"]]
+    assert found["weights"] == {"W_h": ["H", "I"], "U_h": ["H", "H"], "b_h": ["H"]}
+    assert found["stages"] == [["U_h @ h"]]
 
 
 def test_show_of_an_unknown_cell_offers_the_nearest(call: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,20 @@ def test_several_samples(call: Any, trained: Path) -> None:
         "--- 2 of 3 ---",
         "--- 3 of 3 ---",
     ]
+
+
+def test_only_what_it_needs_is_imported(trained: Path) -> None:
+    unneeded = ("accelerate", "urllib.request", "recurra.training.loop", "recurra.training.fitting")
+    code = (
+        "import sys; from recurra.cli.main import main; import torch; before = set(sys.modules); "
+        "code = main(sys.argv[1:]); new = set(sys.modules) - before; "
+        f"print(code, *sorted(set({unneeded!r}) & new), file=sys.stderr)"
+    )
+    words = ("generate", str(trained), "--max-new", "1")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "0"
 
 
 def test_unknown_characters_are_named_and_do_not_stop(program: Any, trained: Path) -> None:

@@ -29,6 +29,7 @@ def test_info_in_words(call: Any, trained: Path) -> None:
     assert page.err == ""
     assert f"{found['best']['bits_per_char']:.4f}" in page.out
     assert "hidden: 12" in page.out
+    assert f"{found['vocabulary'] - 1} characters and <unk>" in page.out
 
 
 def test_a_run_without_an_evaluation(call: Any, trained: Path, tmp_path: Path) -> None:

@@ -60,9 +60,14 @@ def test_no_such_chunk(index):
         streams.chunk(index)
 
 
+def test_one_character_is_no_plural():
+    with pytest.raises(DataError, match="has 1 character, but 4 streams"):
+        Streams(numbered(1), 4, 5)
+
+
 @pytest.mark.parametrize("length", [0, 1, 32])
 def test_too_short(length):
-    words = f"has {length} characters, but 32 streams need 33 at least.*smaller --batch-size"
+    words = f"has {length} characters?, but 32 streams need 33 at least.*smaller --batch-size"
     with pytest.raises(DataError, match=words):
         Streams(numbered(length), 32, 50)
     assert len(Streams(numbered(33), 32, 50)) == 1

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from recurra.errors import CellError
-from recurra.graph import Expression, constant, sigmoid, tanh, where
+from recurra.graph import Expression, constant, maximum, sigmoid, tanh, where
 from recurra.graph.expression import substitute, walk
 
 x = Expression("input", (), "x")
@@ -88,3 +88,16 @@ def test_walk_goes_deep() -> None:
 def test_substitute_exchanges_every_place() -> None:
     (root,) = substitute((tanh(x) + x,), {x: h})
     assert root is tanh(h) + h
+
+
+def test_the_size_of_a_value_is_a_maximum() -> None:
+    a = Expression("input", (), "x")
+    assert abs(a) is maximum(a, -a)
+
+
+def test_an_attribute_that_is_not_there_can_be_asked_for() -> None:
+    a = Expression("input", (), "x")
+    assert not hasattr(a, "shape")
+    assert a in {a: 1}
+    with pytest.raises(AttributeError, match=r"no attribute 'tanh'; use tanh\(...\)"):
+        a.tanh()

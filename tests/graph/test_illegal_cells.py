@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 
 from recurra.graph import constant, mean, sigmoid, tanh, transpose, where
 from support.illegal import Illegal, marker
@@ -133,7 +136,7 @@ def bounded(a):
     return a if a < 1 else 1
 
 
-@illegal("a bool stands where a value of the step or a number is needed")
+@illegal("a bool stands where a value of the step or a number is needed.*not by ==")
 def equality(p, x, h):
     h = tanh(where(h == 0, p.W_h @ x, p.U_h @ h))  # here
     return h
@@ -148,6 +151,123 @@ def text_in_an_equation(p, x, h):
 @illegal("the power 0.5 is not a whole number from 1")
 def broken_power(p, x, h):
     h = tanh(p.W_h @ x + p.U_h @ h) ** 0.5  # here
+    return h
+
+
+@illegal("torch's tanh takes no value of the step.*from recurra.graph import tanh")
+def function_of_torch(p, x, h):
+    h = torch.tanh(p.W_h @ x + p.U_h @ h)  # here
+    return h
+
+
+@illegal("torch's cosh takes no value of the step.*sigmoid, tanh, relu")
+def function_that_only_torch_has(p, x, h):
+    h = torch.cosh(p.W_h @ x + p.U_h @ h)  # here
+    return h
+
+
+@illegal("torch's matmul takes no value of the step")
+def tensor_on_the_left(p, x, h):
+    h = tanh(torch.ones(2, 2) @ h + p.W_h @ x)  # here
+    return h
+
+
+@illegal("must be real number, not Expression")
+def function_of_math(p, x, h):
+    h = math.tanh(p.W_h @ x + p.U_h @ h)  # here
+    return h
+
+
+@illegal("no attribute 'T'; write transpose")
+def attribute_t(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h.T @ h)  # here
+    return h
+
+
+@illegal("no attribute 'sigmoid'; use sigmoid.* after `from recurra.graph import sigmoid`")
+def method_of_a_tensor(p, x, h):
+    h = (p.W_h @ x + p.U_h @ h).sigmoid()  # here
+    return h
+
+
+@illegal("a value of the step has no parts")
+def one_unit(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h + h[0])  # here
+    return h
+
+
+@illegal("a value of the step has no parts")
+def loop_over_the_units(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h + sum(a for a in h))  # here
+    return h
+
+
+@illegal("a cell has no >=; write a > b")
+def not_less(p, x, h):
+    h = where(h >= 0, p.W_h @ x, p.U_h @ h)  # here
+    return h
+
+
+@illegal("a cell has no <=; write a < b")
+def not_greater(p, x, h):
+    h = where(h <= 0, p.W_h @ x, p.U_h @ h)  # here
+    return h
+
+
+@illegal(r"write exp\(b \* log\(a\)\)")
+def exponent(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ 2**h)  # here
+    return h
+
+
+@illegal(r"or maximum\(a, b\)")
+def builtin_max(p, x, h):
+    h = max(p.W_h @ x, p.U_h @ h)  # here
+    return h
+
+
+@illegal("takes 1 positional argument but 2 were given")
+def one_operand_too_many(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h, 3)  # here
+    return h
+
+
+@illegal("p.'U h'.: the name of a weight")
+def weight_with_a_space(p, x, h):
+    h = tanh(p.W_h @ x + p["U h"] @ h)  # here
+    return h
+
+
+@illegal("p.0.: the name of a weight")
+def weight_with_a_number(p, x, h):
+    h = tanh(p.W_h @ x + p[0] @ h)  # here
+    return h
+
+
+@illegal("unknown weight in init 'b_q'. Did you mean 'b_h'", init={"U_*": 1.0, "b_q": 1.0})
+def wish_for_nothing(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h + p.b_h)
+    return h
+
+
+@illegal(
+    "unknown weight in fixed 'maks'. Did you mean 'mask'", fixed={"mask": float, "maks": float}
+)
+def fixed_weight_unread(p, x, h):
+    h = tanh(p.W_h @ x + (p.mask * p.U_h) @ h)
+    return h
+
+
+@illegal("the output has the size I of the input", output="y")
+def output_like_the_input(p, x, h):
+    h = tanh(p.W_h @ x + p.U_h @ h)
+    y = p.V_y @ h + x  # here  # noqa: F841
+    return h
+
+
+@illegal("state h has the size I of the input", shapes={"h": "I"})
+def state_like_the_input(p, x, h):
+    h = tanh(x + p.U_h @ h)
     return h
 
 

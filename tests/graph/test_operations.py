@@ -12,7 +12,7 @@ from recurra.backends import rules
 from recurra.errors import CellError
 from recurra.graph import Expression, functions, gradients, simplify
 from recurra.graph.latex import LATEX
-from recurra.graph.operations import ELEMENTWISE, LEAVES, OPERATIONS, REDUCTIONS
+from recurra.graph.operations import CALLED, ELEMENTWISE, LEAVES, OPERATIONS, REDUCTIONS
 from recurra.graph.text import TEXT
 from support import naive
 
@@ -45,7 +45,8 @@ def test_there_are_about_thirty() -> None:
 def test_every_named_operation_is_a_function_that_cells_can_call() -> None:
     infix = {"add", "subtract", "multiply", "divide", "negate", "greater", "matmul"}
     inner = {"spread", "outer"}  # written by gradient rules only
-    for name in set(OPERATIONS) - LEAVES - infix - inner:
+    assert set(CALLED) == set(OPERATIONS) - LEAVES - infix - inner
+    for name in CALLED:
         assert getattr(notation, name) is getattr(functions, name)
         assert name in notation.__all__
 

@@ -89,6 +89,30 @@ def test_another_mistake_of_the_cell_is_shown_as_it_is() -> None:
         as_cell(broken)
 
 
+def test_the_cause_of_an_error_is_kept() -> None:
+    def added(p, x, h):
+        return tanh(p.W_h @ x + p.U_h @ h + None.size)  # type: ignore[attr-defined]
+
+    with pytest.raises(CellError, match="'NoneType' object has no attribute 'size'") as caught:
+        as_cell(added)
+    assert type(caught.value.__cause__) is AttributeError
+
+
+def test_a_loop_may_bind_a_state_again() -> None:
+    def twice(p, x, h):
+        n = h
+        for _ in range(2):
+            a = p.U_h @ h
+            h = tanh(p.W_h @ x + a)
+        return h + n
+
+    graph = as_cell(twice).graph
+    first = graph.leaf("h")
+    x, w, u = (graph.leaf(name) for name in ("x", "W_h", "U_h"))
+    last = u @ tanh(w @ x + u @ first)
+    assert dict(graph.named) == {"a": last, "h": tanh(w @ x + last) + first}
+
+
 def test_an_error_shows_a_value_by_its_name() -> None:
     def cut_off(p, x, h):
         gate = sigmoid(p.W_g @ x + p.U_g @ h)

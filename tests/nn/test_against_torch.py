@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import recurra
+from recurra.errors import UsageError
 
 T, B, I, H = 6, 4, 5, 7
 
@@ -202,3 +203,41 @@ def test_one_wrong_gate_order_is_seen(monkeypatch):
     monkeypatch.setattr(ours, "stacks", (ours.stacks[0], recurrent, *ours.stacks[2:]))
     with pytest.raises(AssertionError, match="output"):
         assert_same(ours, theirs, torch.randn(T, B, I, dtype=torch.float64), state)
+
+
+@pytest.mark.parametrize(
+    ("kind", "middle", "last"),
+    [
+        ("RNN", ["relu"], []),
+        ("LSTM", [], [0]),
+        ("LSTM", [], [2]),
+        ("GRU", [], []),
+        ("GRU", [], [0]),
+    ],
+)
+def test_every_option_by_position(kind, middle, last):
+    options = (3, 4, 2, *middle, True, True, 0.25, True, *last)
+    layer = getattr(recurra, kind)(*options, torch.device("cpu"), torch.float64)
+    assert {parameter.dtype for parameter in layer.parameters()} == {torch.float64}
+    theirs = getattr(nn, kind)(*options)
+    assert repr(layer.to_torch()) == repr(theirs)
+    shapes = [[weight.shape for weight in place] for place in theirs.all_weights]
+    assert [[weight.shape for weight in place] for place in layer.all_weights] == shapes
+
+
+def test_a_wrong_position_is_refused():
+    seven = (3, 4, 1, True, False, 0.0, False)
+    with pytest.raises(UsageError, match="only an LSTM has a projection"):
+        recurra.GRU(*seven, 2)
+    with pytest.raises(UsageError, match="no argument after device and dtype"):
+        recurra.GRU(*seven, None, None, None)
+
+
+@pytest.mark.parametrize(("kind", "options"), KINDS)
+def test_all_weights_in_the_order_of_torch(kind, options):
+    ours, theirs = pair(kind, num_layers=2, bidirectional=True, **options)
+    ours.flatten_parameters()
+    for mine, other in zip(ours.all_weights, theirs.all_weights, strict=True):
+        for a, b in zip(mine, other, strict=True):
+            assert isinstance(a, nn.Parameter)
+            torch.testing.assert_close(a, b, rtol=0, atol=0)

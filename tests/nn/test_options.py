@@ -9,7 +9,7 @@ import torch
 
 import recurra
 from recurra import cells
-from recurra.graph import cell, tanh
+from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
 
 T, B, I, H = 5, 3, 4, 6
@@ -109,6 +109,28 @@ def test_recurrent_dropout_is_one_mask_for_all_steps(x):
         )
         torch.testing.assert_close(output[t], h)
     torch.testing.assert_close(layer.eval()(x)[0], layer_of("elman")(x)[0])
+
+
+def test_recurrent_dropout_of_an_operand_as_large_as_the_input(x):
+    def scaled(p, x, h):
+        h = tanh(p.V_h @ (x * mean(h)) + p.W_h @ x + p.b_h)
+        return h
+
+    layer = layer_of(scaled, num_layers=2, recurrent_dropout=0.5)
+    torch.manual_seed(7)
+    output, _ = layer(x)
+    torch.manual_seed(7)
+    below = x
+    for k in range(2):
+        mask = dropout.mask(x, 0.5, (B, I if k == 0 else H))
+        v, w, b = (layer.weight(name, k) for name in ("V_h", "W_h", "b_h"))
+        h, rows = torch.zeros(B, H, dtype=torch.float64), []
+        for t in range(T):
+            operand = below[t] * h.mean(-1, keepdim=True) * mask
+            h = torch.tanh(operand @ v.T + below[t] @ w.T + b)
+            rows.append(h)
+        below = torch.stack(rows)
+    torch.testing.assert_close(output, below)
 
 
 def test_input_dropout_is_one_mask_for_all_steps():

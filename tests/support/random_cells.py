@@ -58,7 +58,9 @@ def random_cells(draw: st.DrawFn) -> Cell:
     steps = draw(st.lists(step, min_size=2, max_size=10))
     output = draw(st.sampled_from(["h", "c", "n"]))
 
-    @cell(state="h, c", output=output, fixed={"M": lambda row, column, sizes: row >= column})
+    fixed = {"M": lambda row, column, sizes: row >= column} if _reads_mask(steps) else {}
+
+    @cell(state="h, c", output=output, fixed=fixed)
     def random(p: Any, x: Expression, y: Expression, h: Expression, c: Expression) -> Any:
         pool: list[Callable[[], Expression]] = [
             lambda: h,
@@ -76,6 +78,16 @@ def random_cells(draw: st.DrawFn) -> Cell:
         return h, c
 
     return random
+
+
+def _reads_mask(steps: list[tuple[str, int, int]]) -> bool:
+    """Whether a step with the fixed weight M is among those that the last two values need."""
+    wanted = {len(steps) + 5, len(steps) + 4}
+    for k in range(len(steps) + 5, 5, -1):  # places in the pool, whose first six are no steps
+        name, first, second = steps[k - 6]
+        if k in wanted:
+            wanted |= {k - 1 - first, k - 1 - second} if name in BINARY else {k - 1 - first}
+    return any(step[0] == "masked" and k in wanted for k, step in enumerate(steps, 6))
 
 
 def _value(

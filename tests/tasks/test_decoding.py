@@ -155,7 +155,7 @@ def test_unknown_characters_of_the_prompt_are_named():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"temperature": 0}, "temperature is 0; give a number above 0.*top_k 1"),
+        ({"temperature": 0}, "temperature is 0; give a number above 0.*top_k=1 .--top-k 1."),
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"temperature": math.nan}, "temperature is nan"),
         ({"temperature": math.inf}, "temperature is inf"),
@@ -194,14 +194,36 @@ class Plain(nn.Module):
         return self.head(output), state
 
 
+def seconds(work):
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_two_thousand_characters_in_two_seconds():
+    vocabulary = Vocabulary.from_counts(map(chr, range(32, 131)))
+    model = TextModel(len(vocabulary), TextOptions(hidden=300, layers=2))
+    assert len(vocabulary) == 100
+
+    def whole():
+        assert len(text(generate(model, vocabulary, max_new=2000))) == 2000
+
+    assert min(seconds(whole) for _ in range(2)) < 2
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_a_step_costs_little_beside_the_model():
     vocabulary = Vocabulary.from_counts(map(chr, range(32, 128)))
     model, plain = TextModel(len(vocabulary), TextOptions()), Plain(len(vocabulary)).eval()
-
-    def seconds(work):
-        begin = time.perf_counter()
-        work()
-        return time.perf_counter() - begin
 
     @torch.inference_mode()
     def bare():
@@ -212,11 +234,6 @@ def test_a_step_costs_little_beside_the_model():
     def whole():
         text(generate(model, vocabulary, max_new=100))
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        pairs = [(seconds(whole), seconds(bare)) for _ in range(6)]
-    finally:
-        torch.set_num_threads(threads)
+    pairs = [(seconds(whole), seconds(bare)) for _ in range(6)]
     # Side by side and more than once, because other programs may disturb the clock.
     assert min(ours / theirs for ours, theirs in pairs) < 6

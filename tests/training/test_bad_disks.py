@@ -78,6 +78,28 @@ def test_full_before_a_run_begins_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_full_in_the_first_checkpoint_leaves_what_was_there(
+    run: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    out = run if overwrite else run.with_name("new")
+    before, real = {name: (run / name).read_bytes() for name in files(run)}, os.replace
+
+    def replace(source: Path, target: Path) -> None:
+        if Path(target).name == "last.safetensors":
+            disk_full()
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(RunError, match=r"cannot begin a run in .*: No space left.* try again") as e:
+        fit(TinyTask(), out, TrainingOptions(epochs=1), overwrite=overwrite)
+    assert "is kept" not in str(e.value)
+    assert {name: (run / name).read_bytes() for name in files(run)} == before
+    assert list(run.parent.iterdir()) == [run]
+    monkeypatch.undo()
+    fit(TinyTask(), out, TrainingOptions(epochs=1), overwrite=overwrite)
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot make the folder"):
@@ -202,5 +224,6 @@ def test_write_whole_replaces(tmp_path: Path) -> None:
     write_whole(tmp_path / "f", b"one")
     write_whole(tmp_path / "f", b"two")
     assert (tmp_path / "f").read_bytes() == b"two"
-    with pytest.raises(RunError, match="No such file"):
+    with pytest.raises(RunError, match="No such file") as raised:
         write_whole(tmp_path / "none" / "f", b"")
+    assert "is kept" not in str(raised.value)

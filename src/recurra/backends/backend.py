@@ -38,16 +38,19 @@ class Backend(ABC):
     Attributes:
         name: of the backend.
         purpose: what it is for, in a few words.
-        limit: which calls it hands on to another, as the end of a sentence.
     """
 
     name: str
     purpose: str
-    limit: str = ""
 
     @abstractmethod
-    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Why this backend cannot run the graph there; None if it can."""
+    def refusal(
+        self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+    ) -> str | None:
+        """Why this backend does not run the graph there; None if it does.
+
+        `values` is the size of a call, T x B x H; None for calls of any size.
+        """
 
     @abstractmethod
     def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +13,9 @@ from recurra.backends.reference import Reference
 from recurra.graph import Graph
 
 # The first that does not refuse is taken; the reference refuses nothing.
+_LOG = logging.getLogger("recurra")
+_SAID: set[tuple[str, str]] = set()
+
 BACKENDS: tuple[Backend, ...] = (Cpu(), Reference())
 
 
@@ -28,14 +32,23 @@ class Choice:
         return f"{self.backend.name}: {self.reason}{others}"
 
 
-def choose(graph: Graph, device: torch.device, dtype: torch.dtype) -> Choice:
-    """The backend for a graph on a device, in a number format."""
+def choose(
+    graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+) -> Choice:
+    """The backend for a graph on a device, in a number format, for a call of T x B x H values."""
     refused: list[tuple[str, str]] = []
     for backend in BACKENDS:
-        refusal = backend.refusal(graph, device, dtype)
+        refusal = backend.refusal(graph, device, dtype, values)
         if refusal is None:
             where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
-            reason = f"{backend.purpose}, for {where}{backend.limit}"
-            return Choice(backend, reason, tuple(refused))
+            return Choice(backend, f"{backend.purpose}, for {where}", tuple(refused))
         refused.append((backend.name, refusal))
+        _say_once(graph.name, backend.name, refusal)
     raise AssertionError("the reference backend refuses nothing")
+
+
+def _say_once(cell: str, backend: str, refusal: str) -> None:
+    """Log a step down from a backend the first time that it happens to a cell."""
+    if (cell, backend) not in _SAID:
+        _SAID.add((cell, backend))
+        _LOG.info("%s does not run on the backend %s: %s", cell, backend, refusal)

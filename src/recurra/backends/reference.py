@@ -23,7 +23,9 @@ class Reference(Backend):
     name = "reference"
     purpose = "runs any graph in PyTorch, a Python loop over time"
 
-    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
+    def refusal(
+        self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+    ) -> str | None:
         """It refuses nothing."""
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ _SHOW_EXAMPLES = """
 recurra show lstm
 recurra show gru --as latex
 recurra show lstm_peephole --as graph
+recurra show lstm --json
 """
 
 
@@ -69,12 +71,45 @@ def _show(
             "graph: every operation with its shape and how often it is computed.",
         ),
     ] = "text",
+    as_json: JSON = False,
 ) -> None:
-    """Print the equations of a cell as they are run."""
+    """Print the equations of a cell as they are run.
+
+    With --json: its equations as text and LaTeX, states, weights with shapes, and facts, at once.
+    """
     from recurra import cells, graph
 
     cell = cells.get(name)
+    if as_json:
+        print_json(_whole(cell))
+        return
     forms = {"text": graph.text, "latex": graph.latex, "graph": graph.listing}
     if form not in forms:
         raise UnknownNameError("form of --as", form, forms)
     typer.echo(forms[form](cell.graph))
+
+
+def _whole(cell: Any) -> dict[str, Any]:
+    """All that is known of a cell.
+
+    A stage lists the products and reductions of a step that can be computed together.
+    """
+    from recurra import graph
+    from recurra.graph.facts import stages
+
+    shown = cell.graph
+    sides = (line.partition(" = ") for line in graph.text(shown).splitlines())
+    return {
+        **_facts(cell),
+        "equations": [[left.strip(), right] for left, _, right in sides],
+        "latex": graph.latex(shown),
+        "weights": {str(w.attribute): list(shown.shape(w)) for w in shown.parameters},
+        "stages": [[_named(node, shown.names) for node in stage] for stage in stages(shown)],
+    }
+
+
+def _named(node: Any, names: Mapping[Any, str]) -> str:
+    """An expression whose parts are written by their names."""
+    from recurra.graph.text import expression_text
+
+    return expression_text(node, lambda part: None if part is node else names.get(part))

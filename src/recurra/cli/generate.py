@@ -25,6 +25,31 @@ recurra generate runs/book --seed 1 --num-samples 3 --json
 """
 
 
+Prompt = Annotated[
+    str, typer.Option(metavar="TEXT", help="The text to go on from; it is printed first.")
+]
+MaxNew = Annotated[
+    int, typer.Option(metavar="N", show_default="500", help="Characters to generate.")
+]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        metavar="X",
+        show_default="0.8",
+        help="Above 0; below 1 the likely characters become likelier.",
+    ),
+]
+TopK = Annotated[
+    int | None, typer.Option(metavar="K", help="Choose among the K likeliest characters.")
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Choose among the likeliest that hold a share P together."),
+]
+Seed = Annotated[int | None, typer.Option(metavar="S", help="The same seed gives the same text.")]
+NumSamples = Annotated[int, typer.Option(metavar="N", show_default="1", help="Texts to generate.")]
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
     app.command("generate", cls=Command, epilog=_EXAMPLES)(_generate)
@@ -32,33 +57,13 @@ def add_to(app: typer.Typer) -> None:
 
 def _generate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
-    prompt: Annotated[
-        str, typer.Option(metavar="TEXT", help="The text to go on from; it is printed first.")
-    ] = "",
-    max_new: Annotated[
-        int, typer.Option(metavar="N", show_default="500", help="Characters to generate.")
-    ] = 500,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            metavar="X",
-            show_default="0.8",
-            help="Above 0; below 1 the likely characters become likelier.",
-        ),
-    ] = 0.8,
-    top_k: Annotated[
-        int | None, typer.Option(metavar="K", help="Choose among the K likeliest characters.")
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(metavar="P", help="Choose among the likeliest that hold a share P together."),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="S", help="The same seed gives the same text.")
-    ] = None,
-    num_samples: Annotated[
-        int, typer.Option(metavar="N", show_default="1", help="Texts to generate.")
-    ] = 1,
+    prompt: Prompt = "",
+    max_new: MaxNew = 500,
+    temperature: Temperature = 0.8,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    seed: Seed = None,
+    num_samples: NumSamples = 1,
     as_json: JSON = False,
 ) -> None:
     """Generate text, printed as it comes.

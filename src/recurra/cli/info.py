@@ -97,6 +97,10 @@ def _best(folder: RunFolder) -> dict[str, Any] | None:
 
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     """What is found, in words."""
+    from recurra.data import characters
+    from recurra.data.vocabulary import UNKNOWN
+
+    symbols = found["vocabulary"]
     best = found["best"]
     measure = f"{best['bits_per_char']:.4f} at step {best['step']}" if best else "not measured yet"
     size = sum(found["files"].values())
@@ -109,7 +113,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("parameters", "none yet" if found["parameters"] is None else f"{found['parameters']:,}"),
         (
             "vocabulary",
-            "none yet" if found["vocabulary"] is None else f"{found['vocabulary']} symbols",
+            "none yet" if symbols is None else f"{characters(symbols - 1)} and {UNKNOWN}",
         ),
         ("on disk", f"{size:,} bytes in {len(found['files'])} files"),
     ]

@@ -6,6 +6,7 @@ Results go to stdout, progress and messages to stderr. Exit codes: 0 done, 1 fai
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -82,6 +83,8 @@ def run() -> None:
     """The program: run the command line of this process, and exit."""
     code = main(sys.argv[1:])
     console.close()
+    # Or Python looks through all objects of PyTorch once more for garbage: half a second.
+    gc.freeze()
     sys.exit(code)
 
 

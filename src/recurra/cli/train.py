@@ -54,6 +54,7 @@ def _text(
     layers: options.Layers = None,
     dropout: options.Dropout = None,
     encoding: options.Encoding = None,
+    validation_share: options.ValidationShare = None,
     seq_len: options.SeqLen = None,
     batch_size: options.BatchSize = None,
     epochs: options.Epochs = None,
@@ -61,8 +62,10 @@ def _text(
     lr: options.LearningRate = None,
     clip_norm: options.ClipNorm = None,
     schedule: options.Schedule = None,
+    warmup_steps: options.WarmupSteps = None,
     patience: options.Patience = None,
     eval_every: options.EvalEvery = None,
+    save_every: options.SaveEvery = None,
     seed: options.Seed = None,
     device: options.Device = None,
     precision: options.Precision = None,
@@ -70,7 +73,7 @@ def _text(
 ) -> None:
     """Train a model that predicts the next character of a text.
 
-    The last tenth of the text is held out: bits per character are measured on it while training,
+    The end of the text is held out: bits per character are measured on it while training,
     and the weights that were best are kept. Ctrl-C saves and stops; --resume goes on exactly there.
     """
     settings = configuration(ctx.params, out, config, resume)

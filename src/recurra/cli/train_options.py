@@ -66,6 +66,12 @@ Encoding = Annotated[
         _DATA, "--encoding", "NAME", None, "Encoding of the text: utf-8 unless it says another."
     ),
 ]
+ValidationShare = Annotated[
+    float | None,
+    _option(
+        _DATA, "--validation-share", "P", "0.1", "Share of the text, at its end, that is held out."
+    ),
+]
 SeqLen = Annotated[
     int | None,
     _option(_TRAINING, "--seq-len", "T", "50", "Characters through which gradients go back."),
@@ -100,6 +106,16 @@ Schedule = Annotated[
         "Learning rate over time: constant, linear, cosine, or plateau.",
     ),
 ]
+WarmupSteps = Annotated[
+    int | None,
+    _option(
+        _TRAINING,
+        "--warmup-steps",
+        "STEPS",
+        "0",
+        "Steps in which the learning rate rises to its value.",
+    ),
+]
 Patience = Annotated[
     int | None,
     _option(_TRAINING, "--patience", "N", None, "Stop after N evaluations without improvement."),
@@ -112,6 +128,16 @@ EvalEvery = Annotated[
         "STEPS",
         None,
         "Steps between evaluations; unless given, a pass or 500 steps, whichever is less.",
+    ),
+]
+SaveEvery = Annotated[
+    int | None,
+    _option(
+        _TRAINING,
+        "--save-every",
+        "STEPS",
+        None,
+        "Steps between checkpoints, beside those after each evaluation.",
     ),
 ]
 Seed = Annotated[int | None, _option(_TRAINING, "--seed", "S", "0", "Seed of all that is random.")]
@@ -130,6 +156,7 @@ Threads = Annotated[
 FIELDS = {
     "source": ("data", "source"),
     "encoding": ("data", "encoding"),
+    "validation_share": ("data", "validation_share"),
     "cell": ("model", "cell"),
     "hidden": ("model", "hidden"),
     "layers": ("model", "layers"),
@@ -141,8 +168,10 @@ FIELDS = {
     "lr": ("training", "lr"),
     "clip_norm": ("training", "clip_norm"),
     "schedule": ("training", "schedule"),
+    "warmup_steps": ("training", "warmup_steps"),
     "patience": ("training", "patience"),
     "eval_every": ("training", "eval_every"),
+    "save_every": ("training", "save_every"),
     "seed": ("training", "seed"),
     "device": ("training", "device"),
     "precision": ("training", "precision"),

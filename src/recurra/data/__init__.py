@@ -2,7 +2,7 @@
 
 from recurra.data.corpus import TextCorpus
 from recurra.data.streams import Streams
-from recurra.data.text import open_text
+from recurra.data.text import characters, open_text
 from recurra.data.tokens import ArrayTokens, FileTokens, Part, Tokens
 from recurra.data.vocabulary import UnknownCharacterWarning, Vocabulary, warn_of_unknown
 
@@ -15,6 +15,7 @@ __all__ = [
     "Tokens",
     "UnknownCharacterWarning",
     "Vocabulary",
+    "characters",
     "open_text",
     "warn_of_unknown",
 ]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import stat
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -71,6 +68,11 @@ def _from_stdin(stack: ExitStack) -> Source:
 
 
 def _from_address(address: str, stack: ExitStack) -> Source:
+    # Imported here: who reads no address does not wait for it.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "recurra"})
         with urllib.request.urlopen(request, timeout=_SECONDS) as response:

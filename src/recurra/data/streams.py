@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recurra.data.text import characters
 from recurra.data.tokens import Tokens
 from recurra.errors import DataError, UsageError
 
@@ -38,7 +39,7 @@ class Streams:
                 raise UsageError(f"{name} is {size}; give 1 or more.")
         if len(tokens) <= batch_size:
             raise DataError(
-                f"the text has {len(tokens):,} characters, but {batch_size} streams "
+                f"the text has {characters(len(tokens))}, but {batch_size} streams "
                 f"need {batch_size + 1:,} at least. Take a longer text or a smaller --batch-size."
             )
         self.batch_size, self.seq_len = batch_size, seq_len

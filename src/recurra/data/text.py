@@ -97,6 +97,16 @@ class TextBlocks:
         )
 
 
+def characters(count: int) -> str:
+    """A number of characters in words.
+
+    Example:
+        >>> characters(1), characters(2000)
+        ('1 character', '2,000 characters')
+    """
+    return f"{count:,} character" + ("" if count == 1 else "s")
+
+
 @contextmanager
 def open_text(source: str | os.PathLike[str], encoding: str | None = None) -> Iterator[TextBlocks]:
     """Open a text: a file, an http(s) address, or "-" for standard input.

@@ -6,11 +6,12 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
-from recurra.errors import CellError
+from recurra.errors import CellError, UnknownNameError
 from recurra.graph.graph import Graph
-from recurra.graph.trace import trace
+from recurra.graph.trace import place, trace
 
 Fixed = Callable[..., float]
 
@@ -78,6 +79,7 @@ def cell(
 
     def decorate(function: Callable[..., Any]) -> Cell:
         graph = trace(function, names, output, shapes, fixed or ())
+        _check_names(function, graph, init or {}, fixed or {})
         citation = _citation(function)
         return Cell(
             name=function.__name__,
@@ -102,6 +104,29 @@ def as_cell(function: Callable[..., Any]) -> Cell:
     names = tuple(inspect.signature(function).parameters)[2:]
     states = ", ".join(name for name in names if name != "t")
     return cell(state=states)(function)
+
+
+def _check_names(
+    function: Callable[..., Any],
+    graph: Graph,
+    init: Mapping[str, float | str],
+    fixed: Mapping[str, Fixed],
+) -> None:
+    """Refuse a wish or a fixed weight that no equation reads."""
+    trained = [str(parameter.attribute) for parameter in graph.parameters]
+    read = [str(leaf.attribute) for leaf, _ in graph.leaf_shapes if leaf.op == "fixed"]
+    unknown = [
+        UnknownNameError("weight in init", pattern, trained)
+        for pattern in init
+        if not any(fnmatchcase(name, pattern) for name in trained)
+    ]
+    unknown += [
+        UnknownNameError("weight in fixed", name, [*read, *trained])
+        for name in fixed
+        if name not in read
+    ]
+    if unknown:
+        raise CellError(f"{place(function.__code__)}: {unknown[0]}")
 
 
 def _citation(function: Callable[..., Any]) -> str:

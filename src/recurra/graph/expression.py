@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from recurra.errors import CellError
-from recurra.graph.operations import OPERATIONS
+from recurra.graph.operations import CALLED, OPERATIONS
 
 Number = int | float
 _SHARED: weakref.WeakValueDictionary[tuple[Any, ...], Expression] = weakref.WeakValueDictionary()
@@ -63,7 +63,7 @@ class Expression:
     def __bool__(self) -> NoReturn:
         raise CellError(
             "a cell cannot branch on a value of the step: it is traced once, on symbols. "
-            "Use where(condition, a, b)."
+            "Use where(condition, a, b), or maximum(a, b) and minimum(a, b)."
         )
 
     def __repr__(self) -> str:
@@ -116,6 +116,48 @@ class Expression:
     def __lt__(self, other: Expression | Number) -> Expression:
         return Expression("greater", (lift(other), self))
 
+    def __abs__(self) -> Expression:
+        return Expression("maximum", (self, -self))
+
+    # What follows refuses what people write out of habit, and says what to write instead.
+
+    def __ge__(self, other: object) -> NoReturn:
+        raise CellError("a cell has no >=; write a > b, or 1 - (a < b).")
+
+    def __le__(self, other: object) -> NoReturn:
+        raise CellError("a cell has no <=; write a < b, or 1 - (a > b).")
+
+    def __rpow__(self, base: object) -> NoReturn:
+        raise CellError("a value cannot be an exponent; write exp(b * log(a)) for a ** b.")
+
+    def __getitem__(self, index: object) -> NoReturn:
+        raise CellError(
+            "a value of the step has no parts, units are not numbered; give each part a weight and "
+            "a name of its own."
+        )
+
+    def __getattr__(self, name: str) -> NoReturn:
+        # An AttributeError, so that hasattr, copy and pickle go on; tracing gives it its line.
+        remedy = "write transpose(p.W)" if name in ("T", "mT", "t") else _instead(name)
+        raise AttributeError(f"a value of the step has no attribute {name!r}; {remedy}.")
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: object, args: object = (), kwargs: object = None
+    ) -> NoReturn:
+        name = getattr(function, "__name__", str(function))
+        raise CellError(
+            f"torch's {name} takes no value of the step: a cell is traced on symbols; "
+            f"{_instead(name)}."
+        )
+
+
+def _instead(name: str) -> str:
+    """What to write in the place of a function or method that a cell does not have."""
+    if name in CALLED:
+        return f"use {name}(...) after `from recurra.graph import {name}`"
+    return f"a cell has + - * / @ > < and, from recurra.graph, {', '.join(CALLED)}"
+
 
 def lift(value: Expression | Number) -> Expression:
     """A number as a constant; an expression as it is."""
@@ -125,6 +167,7 @@ def lift(value: Expression | Number) -> Expression:
         raise CellError(
             f"a {type(value).__name__} stands where a value of the step or a number is needed: "
             f"{value!r}."
+            + (" Two values are compared by > or <, not by ==." if isinstance(value, bool) else "")
         )
     return Expression("constant", (), float(value))
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from recurra.graph.expression import Expression, walk
 from recurra.graph.graph import Graph
+from recurra.graph.rewrite import is_layers_own
 from recurra.graph.shapes import Shape, plain_complaint
 
 Offence = tuple[Expression, str]
@@ -45,6 +46,13 @@ def check_states(
                 f'per unit. State one size, @cell(..., shapes={{"{leaf.attribute}": "H"}}), '
                 f"and {remedy}.",
             )
+        if leaf.op == "state" and shape == ("I",):
+            complain(
+                leaf,
+                f"state {leaf.attribute} has the size I of the input, which differs from layer to "
+                "layer. Put a matrix between, or state another size: "
+                f'@cell(..., shapes={{"{leaf.attribute}": "P"}}).',
+            )
 
 
 def _updates_keep_shape(graph: Graph) -> Iterator[Offence]:
@@ -77,6 +85,12 @@ def _states_are_read(graph: Graph) -> Iterator[Offence]:
 def _output_is_a_vector(graph: Graph) -> Iterator[Offence]:
     if len(graph.shapes[graph.output]) != 1:
         yield graph.output, "the output of a cell must have one value per unit."
+    elif graph.shapes[graph.output] == ("I",):
+        yield (
+            graph.output,
+            "the output has the size I of the input; it must have a size of the cell, such as H, "
+            "which the layer above can count on. Put a matrix between.",
+        )
 
 
 def _something_is_trained(graph: Graph) -> Iterator[Offence]:
@@ -99,6 +113,15 @@ def _one_name_one_thing(graph: Graph) -> Iterator[Offence]:
     for leaf, _ in graph.leaf_shapes:
         if leaf.op in ("parameter", "fixed") and leaf.attribute in values:
             yield leaf, f"{leaf.attribute} is a weight and also a value of the step; rename one."
+
+
+def _inputs_are_not_marks(graph: Graph) -> Iterator[Offence]:
+    for leaf in graph.inputs:
+        if leaf.attribute != "t" and is_layers_own(leaf):
+            yield (
+                leaf,
+                f"layers give {leaf.attribute} themselves; choose another name for the input.",
+            )
 
 
 def _matrices_do_not_step(graph: Graph) -> Iterator[Offence]:
@@ -135,6 +158,7 @@ RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _something_is_trained,
     _weights_are_used,
     _one_name_one_thing,
+    _inputs_are_not_marks,
     _matrices_do_not_step,
     _no_weight_scales_a_matrix,
     _x_is_read,

@@ -69,6 +69,11 @@ _ROWS = (
 
 OPERATIONS: dict[str, Operation] = {row[0]: Operation(*row) for row in _ROWS}
 
+# Those that a cell calls by name, after `from recurra.graph import tanh`.
+CALLED = (
+    *("sigmoid", "tanh", "relu", "softplus", "exp", "log", "sqrt", "floor"),
+    *("maximum", "minimum", "where", "sum", "mean", "max", "transpose"),
+)
 LEAVES = frozenset(name for name, op in OPERATIONS.items() if op.kind is Kind.LEAF)
 ELEMENTWISE = frozenset(name for name, op in OPERATIONS.items() if op.kind is Kind.ELEMENTWISE)
 REDUCTIONS = frozenset(name for name, op in OPERATIONS.items() if op.kind is Kind.REDUCTION)

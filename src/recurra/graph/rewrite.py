@@ -15,6 +15,14 @@ from recurra.graph.shapes import Shape
 from recurra.graph.simplify import simplify
 
 
+def is_layers_own(leaf: Expression) -> bool:
+    """Whether a leaf is a mark or mask of a layer: no cell may use its name for an input."""
+    name = str(leaf.attribute)
+    if leaf.op == "given":
+        return name.startswith("dropout_")
+    return leaf.op == "input" and (name in ("alive", "reset", "t") or name.startswith("zoneout_"))
+
+
 def without_biases(graph: Graph) -> Graph:
     """The graph with every vector that is only added set to 0 (`bias=False` of a layer)."""
     return simplify(graph.rewritten(dict.fromkeys(biases(graph), constant(0))))

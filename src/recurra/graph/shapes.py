@@ -7,13 +7,14 @@ matrix. Sizes that nobody states are variables, and each operation says which of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from recurra.errors import CellError
 from recurra.graph.expression import Expression, walk
 from recurra.graph.operations import ELEMENTWISE, REDUCTIONS
 
 Shape = tuple[str, ...]
+Size = TypeVar("Size", str, str | int)
 Complain = Callable[[Expression, str], NoReturn]
 
 
@@ -139,30 +140,27 @@ def _shape(
             complain(node, "the right side of @ is a scalar; a matrix needs a vector.")
         if not sizes.join(args[0][1], args[1][0]):
             _mismatch(node, (args[0][1],), args[1], sizes, complain)
-        return (args[0][0],)
-    if node.op == "transpose":
-        return (args[0][1], args[0][0])
-    if node.op == "outer":
-        return (args[0][0], args[1][0])
-    if node.op == "spread":
-        return (node.attribute,)
-    if node.op in REDUCTIONS:
-        if len(args[0]) != 1:
-            complain(
-                node,
-                f"{node.op} goes over the units of a vector, and was given a scalar or matrix.",
-            )
-        return ()
-    result: tuple[str | int, ...] = ()
-    for shape in args:
-        if shape and result:
-            if len(shape) != len(result):
-                complain(node, f"{node.op} joins a matrix and a vector.")
-            for a, b in zip(result, shape, strict=True):
-                if not sizes.join(a, b):
-                    _mismatch(node, result, shape, sizes, complain)
-        result = result or shape
-    return result
+    if node.op in REDUCTIONS and len(args[0]) != 1:
+        complain(
+            node,
+            f"{node.op} goes over the units of a vector, and was given a scalar or matrix.",
+        )
+    if node.op in ELEMENTWISE:
+        _join_all(node, args, sizes, complain)
+    return _forward(node, args)
+
+
+def _join_all(
+    node: Expression, args: list[tuple[str | int, ...]], sizes: _Sizes, complain: Complain
+) -> None:
+    """The operands of an elementwise operation that are no scalars have one shape."""
+    first, *others = [shape for shape in args if shape] or [()]
+    for shape in others:
+        if len(shape) != len(first):
+            complain(node, f"{node.op} joins a matrix and a vector.")
+        for a, b in zip(first, shape, strict=True):
+            if not sizes.join(a, b):
+                _mismatch(node, first, shape, sizes, complain)
 
 
 def _mismatch(
@@ -202,7 +200,7 @@ def shape_of(
     return shapes
 
 
-def _forward(node: Expression, args: list[Shape]) -> Shape:
+def _forward(node: Expression, args: list[tuple[Size, ...]]) -> tuple[Size, ...]:
     if node.op == "matmul":
         return (args[0][0],)
     if node.op == "transpose":
@@ -210,7 +208,7 @@ def _forward(node: Expression, args: list[Shape]) -> Shape:
     if node.op == "outer":
         return (args[0][0], args[1][0])
     if node.op == "spread":
-        return (str(node.attribute),)
+        return (node.attribute,)
     if node.op in REDUCTIONS:
         return ()
     return max(args, key=len)

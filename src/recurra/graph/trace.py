@@ -36,6 +36,8 @@ class Parameters:
         return self[name]
 
     def __getitem__(self, name: str) -> Expression:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise CellError(f"p[{name!r}]: the name of a weight is made of letters, digits and _.")
         op = "fixed" if name in self._fixed else "parameter"
         return self._order.setdefault(name, Expression(op, (), name))
 
@@ -73,7 +75,7 @@ def trace(
     named = _named(names, arguments, dict(zip(state, updates, strict=True)), heard.lines)
     produced = dict(named)
     if output is not None and output not in produced:
-        raise CellError(f"{_place(code)}: output {output!r} is not a local of the cell.")
+        raise CellError(f"{place(code)}: output {output!r} is not a local of the cell.")
     result = produced[output] if output else updates[0]
     roots = (*updates, result, *produced.values())
     stated = _stated(symbols, p, shapes or {}, code)
@@ -97,7 +99,7 @@ def trace(
 
 def _arguments(function: Callable[..., Any], state: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(inspect.signature(function).parameters)
-    where = _place(function.__code__)
+    where = place(function.__code__)
     if len(names) < 2 or names[0] != "p":
         raise CellError(
             f"{where}: a cell takes p, the inputs and the states, as in def cell(p, x, h); "
@@ -111,7 +113,8 @@ def _arguments(function: Callable[..., Any], state: tuple[str, ...]) -> tuple[st
     return names[1:]
 
 
-def _place(code: CodeType, line: int = 0) -> str:
+def place(code: CodeType, line: int = 0) -> str:
+    """Where an error of a cell is: its name, file and line, that of the def if it is 0."""
     return f"cell {code.co_name}, {code.co_filename}:{line or code.co_firstlineno}"
 
 
@@ -125,7 +128,7 @@ def _single_assignment(code: CodeType, arguments: tuple[str, ...], state: tuple[
             stored[target] = stored.get(target, 0) + 1
             if stored[target] > 1:
                 raise CellError(
-                    f"{_place(code, line)}: {target} is bound twice. One name means one thing: "
+                    f"{place(code, line)}: {target} is bound twice. One name means one thing: "
                     "choose another name; only a state has a value before and after."
                 )
 
@@ -154,13 +157,15 @@ def _call(
     try:
         returned = function(p, *symbols)
     except CellError as error:
-        raise CellError(f"{_place(code, _line_of(error, code))}: {error}") from None
+        raise CellError(f"{place(code, _line_of(error, code))}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise CellError(f"{place(code, _line_of(error, code))}: {error}") from error
     finally:
         sys.setprofile(before)
     return returned, seen
 
 
-def _line_of(error: CellError, code: CodeType) -> int:
+def _line_of(error: Exception, code: CodeType) -> int:
     """The line of the cell from which the error came."""
     lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code is code]
     return lines[-1] if lines else code.co_firstlineno
@@ -179,7 +184,7 @@ def _updates(
             "a value" if isinstance(v, Expression) else f"a {type(v).__name__}" for v in values
         )
         raise CellError(
-            f"{_place(code)}: the cell must return its new states ({', '.join(state)}), and "
+            f"{place(code)}: the cell must return its new states ({', '.join(state)}), and "
             f"returned ({kinds})."
         )
     for name, value in zip(state, values, strict=True):
@@ -218,7 +223,7 @@ def _stated(
     known = {str(symbol.attribute): symbol for symbol in symbols} | p._order
     for name in shapes:
         if name not in known:
-            raise CellError(f"{_place(code)}: shapes names {name!r}, which the cell does not read.")
+            raise CellError(f"{place(code)}: shapes names {name!r}, which the cell does not read.")
     stated: dict[Expression, Shape] = {}
     for symbol in symbols:
         if symbol.op == "state":
@@ -244,6 +249,6 @@ def _complainer(
         text = known.get(node) or expression_text(node, known.get)
         if len(text) > LONGEST:
             text = text[: LONGEST - 3] + "..."
-        raise CellError(f"{_place(code, line)}: in {text}: {message}")
+        raise CellError(f"{place(code, line)}: in {text}: {message}")
 
     return complain

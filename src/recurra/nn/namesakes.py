@@ -30,7 +30,10 @@ class _Namesake(Recurrent):
     def __init__(self, cell: str, *args: Any, **options: Any) -> None:
         # Without the cell's own wishes: the same seed gives the same weights as torch.
         plain = replace(cells.get(cell), init={})
-        super().__init__(plain, *args, layout=as_torch_stores, **options)
+        if len(args) > 9:
+            raise UsageError(f"{type(self).__name__} takes no argument after device and dtype.")
+        options |= dict(zip(("device", "dtype"), args[7:], strict=False))
+        super().__init__(plain, *args[:7], **{"layout": as_torch_stores, **options})
 
     def forward(  # type: ignore[override]
         self,
@@ -100,7 +103,8 @@ class RNN(_Namesake):
     """`torch.nn.RNN`: the Elman network with tanh or ReLU.
 
     Args:
-        *args: input_size, hidden_size, num_layers, as in torch.
+        *args: input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout,
+            bidirectional, device, dtype, as in torch.
         nonlinearity: "tanh" or "relu".
         **options: as in torch, and the keyword options of `Recurrent`.
     """
@@ -110,7 +114,8 @@ class RNN(_Namesake):
             nonlinearity, args = args[3], (*args[:3], *args[4:])
         if nonlinearity not in ("tanh", "relu"):
             raise UsageError(f"nonlinearity={nonlinearity!r}; it is 'tanh' or 'relu'.")
-        super().__init__("elman" if nonlinearity == "tanh" else "elman_relu", *args, **options)
+        cell = "elman" if nonlinearity == "tanh" else "elman_relu"
+        super().__init__(cell, *_without_projection(args), **options)
         self.nonlinearity = nonlinearity
         self.mode = f"RNN_{nonlinearity.upper()}"
 
@@ -122,8 +127,8 @@ class LSTM(_Namesake):
     """`torch.nn.LSTM`: gates i, f, g, o; states h and c.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in
-            torch.
+        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype, as in torch.
         proj_size: features of h, if it is a projection of the H units (Sak et al. 2014,
             arXiv:1402.1128).
         **options: as in torch, and the keyword options of `Recurrent`.
@@ -153,15 +158,24 @@ class GRU(_Namesake):
     """`torch.nn.GRU`: gates r, z, n; the reset acts after the product.
 
     Args:
-        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, as in
-            torch.
+        *args: input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            device, dtype, as in torch.
         **options: as in torch, and the keyword options of `Recurrent`.
     """
 
     mode = "GRU"
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__("gru", *args, **options)
+        super().__init__("gru", *_without_projection(args), **options)
+
+
+def _without_projection(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of an RNN or GRU, where torch's code, not its signature, has a proj_size."""
+    if len(args) < 8 or not isinstance(args[7], int):
+        return args
+    if args[7]:
+        raise UsageError(f"proj_size={args[7]!r}; only an LSTM has a projection, give 0.")
+    return (*args[:7], *args[8:])
 
 
 def from_torch(module: nn.RNNBase) -> RNN | LSTM | GRU:

@@ -189,7 +189,8 @@ class Recurrent(Weighted):
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
-        backend = choose(graph, x.device, x.dtype).backend
+        values = steps * rows * self.hidden_size
+        backend = choose(graph, x.device, before[0].dtype, values).backend
         output, after = backend.run(graph, self.weights(suffix), given)
         return call.sequences.reversed(output) if direction == "reverse" else output, after
 
@@ -204,11 +205,12 @@ class Recurrent(Weighted):
     def _per_row(self, graph: Graph, suffix: str, x: Tensor) -> dict[str, Tensor]:
         """The given leaves that this graph reads: masks of the recurrence, and initial states."""
         rows = x.shape[1]
+        sizes = {"I": x.shape[-1], **self.sizes}
         values = {}
         for leaf in graph.leaves("given"):
             kind, _, name = leaf.attribute.partition("_")
             if kind == "dropout":
-                shape = (rows, self.sizes[name])
+                shape = (rows, sizes[name])
                 values[leaf.attribute] = mask(x, self.recurrent_dropout, shape)
             else:
                 values[leaf.attribute] = starting.initial(self, name, suffix, x, rows)
@@ -227,14 +229,20 @@ class Recurrent(Weighted):
                 f"(x.to({own}), or layer.to({x.dtype}))."
             )
 
-    def choice(self) -> Choice:
-        """The backend that runs this layer in its present number format and place."""
-        own = next(self.parameters())
-        return choose(self.graph, own.device, own.dtype)
+    def choice(self, steps: int | None = None, rows: int | None = None) -> Choice:
+        """The backend that runs this layer in its present number format and place.
 
-    def explain(self) -> str:
-        """The backend that runs this layer, and why, as a sentence."""
-        return str(self.choice())
+        Args:
+            steps: T of a call; with `rows`, the choice for calls of this size.
+            rows: B.
+        """
+        own = next(self.parameters())
+        values = None if steps is None or rows is None else steps * rows * self.hidden_size
+        return choose(self.graph, own.device, own.dtype, values)
+
+    def explain(self, steps: int | None = None, rows: int | None = None) -> str:
+        """The backend that runs this layer, and why, as a sentence; arguments as of `choice`."""
+        return str(self.choice(steps, rows))
 
     def extra_repr(self) -> str:
         """What the layer is, as its constructor would be called."""

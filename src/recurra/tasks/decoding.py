@@ -58,7 +58,7 @@ class Sampler:
         if not 0 < self.temperature < math.inf:
             raise UsageError(
                 f"temperature is {self.temperature}; give a number above 0. "
-                "The likeliest character at each step is chosen by top_k 1."
+                "The likeliest character at each step is chosen by top_k=1 (--top-k 1)."
             )
         if self.top_k is not None and self.top_k < 1:
             raise UsageError(f"top_k is {self.top_k}; give 1 or more, or leave it out.")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from recurra.data import Streams, Tokens
+from recurra.data import Streams, Tokens, characters
 from recurra.errors import DataError
 from recurra.nn import State, select
 
@@ -40,7 +40,7 @@ def score(
         DataError: the text is too short.
     """
     if len(tokens) < 2:
-        raise DataError(f"the text has {len(tokens)} characters; 2 are needed to predict one.")
+        raise DataError(f"the text has {characters(len(tokens))}; 2 are needed to predict one.")
     rows = streams or max(1, min(_MOST_STREAMS, len(tokens) // _STREAM))
     totals = torch.zeros(3, dtype=torch.float64)
     with evaluating(model), torch.inference_mode():

@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from recurra import cells
-from recurra.data import Part, Streams, TextCorpus
+from recurra.data import Part, Streams, TextCorpus, characters
+from recurra.data.vocabulary import UNKNOWN
 from recurra.errors import DataError
 from recurra.nn import Dropout, Recurrent
 from recurra.tasks.base import State, Task
@@ -124,8 +125,9 @@ class TextGeneration(Task):
         self._held_out = Part(corpus.validation, 0, most_validation)
         if len(self._held_out) < 2:
             raise DataError(
-                f"the held-out part of the text has {len(self._held_out)} characters, but 2 are "
-                "needed to measure anything. Take a longer text or a larger validation_share."
+                f"the held-out part of the text has {characters(len(self._held_out))}, but 2 are "
+                "needed to measure anything. Take a longer text or a larger validation_share "
+                "(--validation-share)."
             )
         self.train_steps_per_epoch = len(self._streams)
         self.fingerprint = corpus.fingerprint
@@ -168,11 +170,11 @@ class TextGeneration(Task):
         shown = "" if measured == held_out else f", the first {measured:,} of them measured"
         parameters = sum(parameter.numel() for parameter in model.parameters())
         facts = [
-            ("text", f"{train:,} characters to learn from, {held_out:,} held out{shown}"),
-            ("vocabulary", f"{len(corpus.vocabulary) - 1} characters"),
+            ("text", f"{characters(train)} to learn from, {held_out:,} held out{shown}"),
+            ("vocabulary", f"{characters(len(corpus.vocabulary) - 1)} and {UNKNOWN}"),
             ("model", f"{options.cell}, {options.layers} x {options.hidden}"),
             ("parameters", f"{parameters:,}"),
-            ("backend", model.recurrent.explain()),
+            ("backend", model.recurrent.explain(self.seq_len, self.batch_size)),
             ("no model", f"{math.log2(len(corpus.vocabulary)):.2f} bits per character"),
         ]
         if corpus.unknown:

@@ -38,8 +38,9 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        kept = " What it held before is kept." if path.exists() else ""
         raise RunError(
-            f"cannot write {path}: {error.strerror}. What it held before is kept. "
+            f"cannot write {path}: {error.strerror}.{kept} "
             "Make room on the disk or correct its permissions, then go on with --resume."
         ) from error
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from recurra.errors import RunError
 from recurra.tasks.base import Task
 from recurra.training import checkpoint, metrics
 from recurra.training.config import RunConfig
@@ -32,7 +31,8 @@ def fit(
     """Train `task` into the run folder `out`; what `recurra train` does.
 
     The sizes of the batch are those of the task. The global random generators are seeded. Under
-    torchrun every process must call this; the first one writes.
+    torchrun every process must call this; the first one writes. Each draws dropout masks of its
+    own, so several processes compute what one does only without dropout, and then up to rounding.
 
     Args:
         task: the problem.
@@ -115,15 +115,19 @@ def run(
 def _begin(
     session: Session, folder: RunFolder, config: RunConfig, identity: Identity, resume: bool
 ) -> None:
-    """Make the run, with a checkpoint of step 0: a full disk shows before the work is done."""
-    if session.accelerator.is_main_process and not resume:
-        try:
+    """Make the run, with a checkpoint of step 0: a full disk shows before anything is replaced."""
+    if resume:
+        folder.checkpoint.parent.mkdir(exist_ok=True)
+        save(session, folder, identity)
+        return
+    tree = session.capture()
+    if session.accelerator.is_main_process:
+        with folder.beginning():
             session.task.save(folder.draft)
-        except OSError as error:
-            raise RunError(f"cannot write into {folder.path}: {error.strerror}.") from error
+            folder.first_checkpoint.parent.mkdir()
+            checkpoint.save(folder.first_checkpoint, tree, identity)
         folder.begin(config)
     session.accelerator.wait_for_everyone()
-    save(session, folder, identity)
 
 
 def _restored(session: Session, folder: RunFolder, identity: Identity) -> bool:

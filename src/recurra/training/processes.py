@@ -20,6 +20,9 @@ from recurra.training.options import TrainingOptions
 def group(options: TrainingOptions) -> Iterator[Accelerator]:
     """All processes of this training: one, or those that torchrun started.
 
+    They share the rows of a batch and average their gradients, which gives the step of one process
+    up to rounding. With dropout it is another step of the same kind: each draws its own masks.
+
     Raises:
         UsageError: the device is not here, or does not know the precision.
         RunError: another process ended before this one.

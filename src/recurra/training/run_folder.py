@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """All that an exact resume needs."""
         return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def first_checkpoint(self) -> Path:
+        """The checkpoint of step 0, in the draft."""
+        return self.draft / "checkpoints" / "last.safetensors"
 
     @property
     def data(self) -> Path:
@@ -124,14 +130,30 @@ class RunFolder:
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
+    @contextlib.contextmanager
+    def beginning(self) -> Iterator[None]:
+        """Inside, the draft is written.
+
+        Raises:
+            RunError: the disk is full or cannot be written; the run has not begun.
+        """
+        try:
+            yield
+        except (OSError, RunError) as error:
+            reason = getattr(error.__cause__ or error, "strerror", None) or str(error)
+            raise RunError(
+                f"cannot begin a run in {self.path}: {reason}. "
+                "Make room on the disk or correct its permissions, then try again."
+            ) from error
+
     def begin(self, config: RunConfig) -> None:
         """Make the draft a run, in place of the one that was here.
 
         Raises:
             RunError: the disk is full or cannot be written.
         """
-        write_whole(self.draft / "config.yaml", config.text().encode())
-        try:
+        with self.beginning():
+            write_whole(self.draft / "config.yaml", config.text().encode())
             self._remove_old()
             # The configuration goes first: from then on the folder is known to be a run.
             os.replace(self.draft / "config.yaml", self.config)
@@ -141,8 +163,6 @@ class RunFolder:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(source, target)
             self.checkpoint.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot begin a run in {self.path}: {error.strerror}.") from error
         self.drop_draft()
 
     def _remove_old(self) -> None:

@@ -55,7 +55,8 @@ def _prepared_text(config: RunConfig, folder: RunFolder, accelerator: Accelerato
     data, tokens = config.data, folder.draft / "data"
     if accelerator.is_main_process:
         corpus = TextCorpus.read(str(data.source), tokens, data.encoding, data.validation_share)
-        write_whole(folder.draft / VOCABULARY, corpus.vocabulary.to_json().encode())
+        with folder.beginning():
+            write_whole(folder.draft / VOCABULARY, corpus.vocabulary.to_json().encode())
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         vocabulary = read_vocabulary(folder.draft)

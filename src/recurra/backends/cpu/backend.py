@@ -8,7 +8,7 @@ from torch import Tensor
 from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu.compiled import compiled, split
 from recurra.backends.cpu.fused import Call, Recurrence, forward
-from recurra.backends.reference import Reference, execute
+from recurra.backends.reference import execute
 from recurra.backends.rules import RULES
 from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
@@ -23,32 +23,34 @@ class Cpu(Backend):
     """Runs a graph in fused kernels, forward and backward.
 
     Args:
-        least: a call with fewer values (steps x rows x units) goes to the reference: compiling
-            kernels and packing weights would cost more than it saves.
+        least: a call with fewer values (T x B x H) goes to the reference: compiling kernels and
+            packing weights would cost more than it saves.
     """
 
     name = "cpu"
     purpose = "fused kernels, printed from the equations"
 
     def __init__(self, least: int = LEAST) -> None:
-        self.least = least
-        self.limit = f"; calls under {least:,} values (T x B x H) run on the reference"
+        self.least = max(least, 1)
 
-    def refusal(self, graph: Graph, device: torch.device, dtype: torch.dtype) -> str | None:
-        """It runs on CPUs, in float32 and float64."""
+    def refusal(
+        self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+    ) -> str | None:
+        """It runs on CPUs, in float32 and float64, what is large enough."""
         if device.type != "cpu":
             return f"it runs on a CPU, not on {device.type}"
         if dtype not in _FORMATS:
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
+        if _transformed():
+            return "PyTorch is tracing or transforming this call"
+        if values is not None and values < self.least:
+            return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None
 
     def run(
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        values_in_all = given.steps * given.rows * max(s.shape[1] for s in given.states)
-        if values_in_all < max(self.least, 1) or torch.compiler.is_compiling():
-            return Reference().run(graph, weights, given)
         cut = split(graph)
         dtype = given.states[0].dtype
         values = cut.front.blank(weights, given)
@@ -72,14 +74,28 @@ class Cpu(Backend):
         return output, tuple(one.last.clone() for one in carried)
 
 
+def _transformed() -> bool:
+    """Whether PyTorch compiles, traces, vectorises or differentiates forward what runs."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )
+
+
 def _sizes(
     normal: Graph, tensors: list[Tensor], sources: int, graph: Graph
 ) -> tuple[tuple[str, int], ...]:
     """The number behind each size letter that a step meets, read off its tensors."""
     cut = split(graph)
     sizes: dict[str, int] = {}
+    for read, (slot, _, members) in zip(cut.forward.reads, cut.reads, strict=True):
+        if normal.shapes[read]:
+            place = list(dict.fromkeys(slot for slot, _, _ in cut.reads)).index(slot)
+            sizes[normal.shapes[read][0]] = tensors[place].shape[-1] // members
     matrices = tensors[sources + len(cut.constants) :]
-    for nodes, stack in zip(cut.stacks, matrices, strict=False):
+    for (_, nodes), stack in zip(cut.stacks, matrices, strict=False):
         rows, columns = normal.shapes[nodes[0]]
         sizes |= {rows: stack.shape[0] // len(nodes), columns: stack.shape[1]}
     for node, constant in zip(cut.forward.constants, tensors[sources:], strict=False):

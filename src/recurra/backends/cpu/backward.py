@@ -10,6 +10,7 @@ from recurra.graph import Expression, Graph, constant
 from recurra.graph.expression import substitute, walk
 from recurra.graph.facts import Variation, variation
 from recurra.graph.gradients import adjoints
+from recurra.graph.rewrite import is_layers_own
 from recurra.graph.shapes import Shape
 from recurra.graph.simplify import gather_sums, simplify
 
@@ -17,8 +18,23 @@ from recurra.graph.simplify import gather_sums, simplify
 CHEAP = frozenset(
     "add subtract multiply negate where greater maximum minimum relu spread".split()  # noqa: SIM905
 )
-# Inputs that a layer makes itself; nobody asks for their gradients.
-_MASKS = ("alive", "reset", "t", "zoneout_", "dropout_")
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One product of the forward program.
+
+    Attributes:
+        matrix: its left side.
+        operand: its right side, in the forward program.
+        value: the same in the backward program.
+        gradient: of its result.
+    """
+
+    matrix: Expression
+    operand: Expression
+    value: Expression
+    gradient: Expression
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +48,7 @@ class Backward:
         d_output: the leaf that brings the gradient of the output.
         reads: for each read of the forward program, its gradient (None: nobody asks).
         constants: for each constant of the forward program, what one step adds to its gradient.
-        products: (matrix, gradient of the product's result, operand) of every product.
+        products: every product, as its matrix gets a gradient from it.
     """
 
     program: StepProgram
@@ -41,7 +57,7 @@ class Backward:
     d_output: Expression
     reads: tuple[Expression | None, ...]
     constants: tuple[Expression | None, ...]
-    products: tuple[tuple[Expression, Expression, Expression], ...]
+    products: tuple[Product, ...]
 
 
 def backward(graph: Graph, forward: StepProgram) -> Backward:
@@ -89,15 +105,16 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
         reads=d_reads,
         constants=d_constants,
         products=tuple(
-            (product.args[0], g, operand)
-            for product, g, operand in zip(products, d_products, new_operands, strict=True)
+            Product(node.args[0], node.args[1], value, gradient)
+            for node, value, gradient in zip(products, new_operands, d_products, strict=True)
         ),
     )
 
 
 def _is_mask(read: Expression) -> bool:
-    names = [str(leaf.attribute) for leaf in walk((read,)) if leaf.op in ("input", "given")]
-    return not _trained(read) and all(name.startswith(_MASKS) for name in names)
+    """Whether a read comes from leaves alone that a layer makes, and nobody differentiates."""
+    leaves = [leaf for leaf in walk((read,)) if leaf.op in ("input", "given")]
+    return not _trained(read) and all(is_layers_own(leaf) for leaf in leaves)
 
 
 def _trained(value: Expression) -> bool:

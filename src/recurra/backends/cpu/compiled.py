@@ -71,7 +71,7 @@ class Split:
         graph: in the form that kernels compute.
         front: instructions before the loop.
         forward: the step program.
-        stacks: for each operand, the matrices that are multiplied with it, stacked in this order.
+        stacks: for each operand and shape, the matrices multiplied with it, stacked in this order.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -81,14 +81,14 @@ class Split:
         self.reads = [self.front.given_to_step(read) for read in self.forward.reads]
         self.constants = [self.front.given_to_step(c)[0] for c in self.forward.constants]
         self.stacks = self._stacks()
-        self.matrices = [self.front.stacked(stack) for stack in self.stacks]
+        self.matrices = [self.front.stacked(stack) for _, stack in self.stacks]
 
     @cached_property
     def backward(self) -> Backward:
         """The backward direction."""
         return backward(self.graph, self.forward)
 
-    def _stacks(self) -> list[tuple[Expression, ...]]:
+    def _stacks(self) -> list[tuple[Expression, tuple[Expression, ...]]]:
         order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
         by_operand: dict[tuple[Expression, tuple[str, ...]], dict[Expression, None]] = {}
         for node in self.forward.nodes:
@@ -97,8 +97,8 @@ class Split:
                 key = (operand, self.graph.shapes[matrix])
                 by_operand.setdefault(key, {})[matrix] = None
         return [
-            tuple(sorted(group, key=lambda m: order.get(m, len(order))))
-            for group in by_operand.values()
+            (operand, tuple(sorted(group, key=lambda m: order.get(m, len(order)))))
+            for (operand, _), group in by_operand.items()
         ]
 
 

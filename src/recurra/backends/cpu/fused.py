@@ -57,7 +57,7 @@ class Call:
     def matrices(self, stacked: Sequence[Tensor]) -> dict[Expression, Tensor]:
         """Each matrix by itself: a view of its stack."""
         found: dict[Expression, Tensor] = {}
-        for nodes, stack in zip(self.compiled.split.stacks, stacked, strict=True):
+        for (_, nodes), stack in zip(self.compiled.split.stacks, stacked, strict=True):
             found |= dict(zip(nodes, stack.chunk(len(nodes)), strict=True))
         return found
 
@@ -181,18 +181,30 @@ def _gradients(
     return [
         *_source_gradients(call, sources, room),
         *_constant_gradients(constants, back.constants, room),
-        *_matrix_gradients(call, operands),
+        *_matrix_gradients(call, stacked, operands),
         *(carried.last for carried in states),
     ]
 
 
 def _groups(call: Call) -> list[list[Expression]]:
     """The gradients that one product reads together: those of a stack of matrices."""
-    products = call.compiled.split.backward.products
+    split = call.compiled.split
     return [
-        [d for matrix, d, _ in products if matrix in stack and d.args]
-        for stack in call.compiled.split.stacks
+        [gradient for gradient, _ in _of_stack(call, *stack).values() if gradient.args]
+        for stack in split.stacks
     ]
+
+
+def _of_stack(
+    call: Call, operand: Expression, nodes: Sequence[Expression]
+) -> dict[Expression, tuple[Expression, Expression]]:
+    """For each matrix of a stack that gets one: (gradient of its product, value of the operand)."""
+    products = call.compiled.split.backward.products
+    return {
+        product.matrix: (product.gradient, product.value)
+        for product in products
+        if product.operand is operand and product.matrix in nodes
+    }
 
 
 def _turned(node: Expression, matrices: dict[Expression, Tensor]) -> Tensor:
@@ -250,19 +262,19 @@ def _constant_gradients(
     ]
 
 
-def _matrix_gradients(call: Call, values: dict[Expression, Tensor]) -> list[Tensor]:
+def _matrix_gradients(
+    call: Call, stacked: Sequence[Tensor], values: dict[Expression, Tensor]
+) -> list[Tensor | None]:
     """For each stack of matrices, one product over all rows and steps."""
-    found = []
-    for nodes in call.compiled.split.stacks:
-        by_operand: dict[Expression, dict[Expression, Tensor]] = {}
-        for matrix, d, operand in call.compiled.split.backward.products:
-            if matrix in nodes:
-                by_operand.setdefault(operand, {})[matrix] = values[d]
-        total: Tensor | None = None
-        for operand, gradients in by_operand.items():
-            left = _beside([gradients[matrix] for matrix in nodes]).flatten(0, 1)
-            part = transposed_product(left, values[operand].flatten(0, 1))
-            total = part if total is None else total + part
-        assert total is not None
-        found.append(total)
+    found: list[Tensor | None] = []
+    for (operand, nodes), stack in zip(call.compiled.split.stacks, stacked, strict=True):
+        products = _of_stack(call, operand, nodes)
+        if not products:
+            found.append(None)
+            continue
+        gradient, value = next(iter(products.values()))
+        zero = torch.zeros_like(values[gradient]) if len(products) < len(nodes) else None
+        parts = [values[products[m][0]] if m in products else zero for m in nodes]
+        left = _beside([part for part in parts if part is not None]).flatten(0, 1)
+        found.append(transposed_product(left, values[value].flatten(0, 1)).view_as(stack))
     return found

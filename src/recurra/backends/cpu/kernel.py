@@ -149,9 +149,14 @@ class Kernel:
         table = function.args[0]
         b = ir.IRBuilder(function.append_basic_block("entry"))
         kind = ir.FunctionType(ir.IntType(32), [])
-        number = b.inttoptr(self.table.load(b, table, "thread_number"), kind.as_pointer())
-        me = b.zext(b.call(number, []), INT)
-        count, threads = (self.table.load(b, table, name) for name in ("rows", "threads"))
+
+        def ask(name: str) -> ir.Value:
+            function = b.inttoptr(self.table.load(b, table, name), kind.as_pointer())
+            return b.zext(b.call(function, []), INT)
+
+        # The team may be smaller than it was asked to be.
+        me, threads = ask("thread_number"), ask("team_size")
+        count = self.table.load(b, table, "rows")
         low = b.udiv(b.mul(me, count), threads)
         high = b.udiv(b.mul(b.add(me, index(1)), count), threads)
         b.call(rows, [table, low, high])

@@ -14,13 +14,18 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from recurra.backends.cpu.threads import teams_are_whole
+
 
 @lru_cache(maxsize=1)
 def prefers_onednn() -> bool:
-    """Whether float32 products go to oneDNN: on AMD, where torch has its operator."""
-    amd = llvm.get_host_cpu_name().startswith("znver")
-    return bool(
-        amd
+    """Whether float32 products go to oneDNN: on AMD, where torch has its operator.
+
+    Not where OpenMP may give fewer threads than asked for: oneDNN then computes a part only.
+    """
+    return (
+        llvm.get_host_cpu_name().startswith("znver")
+        and teams_are_whole()
         and torch.backends.mkldnn.is_available()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )

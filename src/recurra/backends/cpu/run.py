@@ -12,6 +12,7 @@ from torch import Tensor
 from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.compiled import Machine
 from recurra.backends.cpu.kernel import Sweep
+from recurra.backends.cpu.table import Memory
 from recurra.graph import Expression
 
 
@@ -68,57 +69,81 @@ def run(
         states: in the order of the program.
         stores: (T, B, size), numbers of a row side by side.
     """
-    kernel, program = machine.kernel, machine.program
-    like = states[0].slots
+    kernel = machine.kernel
     table = kernel.table.blank()
-    kept: list[Tensor] = []  # alive until the kernel is done
+    kept = [  # alive until the kernel is done
+        *_put_given(machine, table, steps, rows, reads, constants),
+        *_put_own(machine, table, rows, states[0].slots, matrices),
+    ]
+    for node, carried in zip(machine.program.states, states, strict=True):
+        slots = carried.slots
+        place = slots.data_ptr(), slots.stride(0), slots.stride(1), carried.mask
+        kernel.table.put(table, kernel.table.state(node), *place)
+    for node in machine.program.stores:
+        _put(machine, table, kernel.table.key("store", node), stores[node])
+    team = min(torch.get_num_threads(), rows)
+    number, size = threads.addresses()
+    for name, value in (("rows", rows), ("steps", steps)):
+        kernel.table.put(table, name, value)
+    kernel.table.put(table, "thread_number", number)
+    kernel.table.put(table, "team_size", size)
+    threads.run(machine.team, machine.rows, ctypes.addressof(table), rows, team)
+    kept.clear()
 
-    def put(key: str | None, tensor: Tensor, step: int, row: int, *more: int) -> None:
-        assert key is not None
-        kernel.table.put(table, key, tensor.data_ptr(), step, row, *more)
 
-    for node in program.reads:
-        tensor = _side_by_side(reads[node], kept)
-        step, row = tensor.stride(0), tensor.stride(1)
-        put(
-            kernel.table.find("read", node),
-            tensor,
-            step if tensor.shape[0] > 1 or steps == 1 else 0,
-            row if tensor.shape[1] > 1 or rows == 1 else 0,
-        )
-    for node in program.constants:
+def _put(machine: Machine, table: Memory, key: str, tensor: Tensor) -> None:
+    """Enter a tensor (T, B, size) or (B, size) into the table."""
+    strides = tensor.stride()[-3:-1] if tensor.dim() == 3 else (0, tensor.stride(0))
+    machine.kernel.table.put(table, key, tensor.data_ptr(), *strides)
+
+
+def _put_given(
+    machine: Machine,
+    table: Memory,
+    steps: int,
+    rows: int,
+    reads: Mapping[Expression, Tensor],
+    constants: Mapping[Expression, Tensor],
+) -> list[Tensor]:
+    """Enter what the kernel reads; a sequence with one step or row stands for all of them."""
+    kernel, kept = machine.kernel, []
+    for node in machine.program.reads:
+        tensor = _row_by_row(reads[node])
+        kept.append(tensor)
+        step = tensor.stride(0) if tensor.shape[0] > 1 or steps == 1 else 0
+        row = tensor.stride(1) if tensor.shape[1] > 1 or rows == 1 else 0
+        key = kernel.table.key("read", node)
+        kernel.table.put(table, key, tensor.data_ptr(), step, row)
+    for node in machine.program.constants:
         tensor = constants[node].contiguous()
         kept.append(tensor)
-        put(kernel.table.find("constant", node), tensor, 0, 0)
-    for node, carried in zip(program.states, states, strict=True):
-        slots = carried.slots
-        put(kernel.table.state(node), slots, slots.stride(0), slots.stride(1), carried.mask)
-    for node in program.stores:
-        put(kernel.table.find("store", node), stores[node], *stores[node].stride()[:2])
+        kernel.table.put(table, kernel.table.key("constant", node), tensor.data_ptr(), 0, 0)
+    return kept
+
+
+def _put_own(
+    machine: Machine,
+    table: Memory,
+    rows: int,
+    like: Tensor,
+    matrices: Mapping[Expression, Tensor],
+) -> list[Tensor]:
+    """Enter the memory that only the kernel uses: scratch, and packed matrices."""
+    kernel, kept = machine.kernel, []
     for node in kernel.schedule.scratch:
         scratch = memory.empty(like, rows, kernel.size(node))
         kept.append(scratch)
-        put(kernel.table.find("scratch", node), scratch, 0, scratch.stride(0))
-    for sweeps in kernel.sweeps:
-        for sweep in sweeps:
-            if sweep.accumulations:
-                packed = pack(sweep, matrices, kernel.form.lanes)
-                kept.append(packed)
-                put(sweep.key, packed, 0, 0)
-    team = min(torch.get_num_threads(), rows)
-    kernel.table.put(table, "rows", rows)
-    kernel.table.put(table, "steps", steps)
-    kernel.table.put(table, "threads", team)
-    kernel.table.put(table, "thread_number", threads.thread_number_address())
-    threads.run(machine.team, machine.rows, ctypes.addressof(table), rows, team)
+        _put(machine, table, kernel.table.key("scratch", node), scratch)
+    for sweep in (sweep for sweeps in kernel.sweeps for sweep in sweeps if sweep.accumulations):
+        packed = pack(sweep, matrices, kernel.form.lanes)
+        kept.append(packed)
+        kernel.table.put(table, sweep.key, packed.data_ptr(), 0, 0)
+    return kept
 
 
-def _side_by_side(tensor: Tensor, kept: list[Tensor]) -> Tensor:
+def _row_by_row(tensor: Tensor) -> Tensor:
     """The tensor, copied if the numbers of a row do not stand side by side."""
-    if tensor.shape[-1] > 1 and tensor.stride(-1) != 1:
-        tensor = tensor.contiguous()
-    kept.append(tensor)
-    return tensor
+    return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor
 
 
 def pack(sweep: Sweep, matrices: Mapping[Expression, Tensor], lanes: int) -> Tensor:

@@ -11,6 +11,7 @@ from recurra.backends.cpu.program import StepProgram
 from recurra.backends.cpu.vectors import INT, index
 from recurra.graph import Expression
 
+Memory = ctypes.Array[ctypes.c_int64]
 _WIDTH = 4  # pointer, step stride, row stride, slot mask
 
 
@@ -20,7 +21,7 @@ class Table:
     def __init__(self, program: StepProgram, scratch: Iterable[Expression]) -> None:
         self._places: dict[str, int] = {}
         self._keys: dict[tuple[str, Expression], str] = {}
-        for name in ("rows", "steps", "threads", "thread_number"):
+        for name in ("rows", "steps", "thread_number", "team_size"):
             self.add(name)
         kinds = {
             "read": program.reads,
@@ -42,6 +43,10 @@ class Table:
         """The entry of a value, if it is of this kind."""
         return self._keys.get((kind, node))
 
+    def key(self, kind: str, node: Expression) -> str:
+        """The entry of a value of this kind."""
+        return self._keys[kind, node]
+
     def state(self, node: Expression) -> str:
         """The entry of a state."""
         return self._keys["state", node]
@@ -55,11 +60,11 @@ class Table:
         place = b.gep(table, [index(self._places[key] * _WIDTH + field)], source_etype=INT)
         return b.load(place, name=f"{key}.{field}", align=8, typ=INT)
 
-    def blank(self) -> ctypes.Array[ctypes.c_int64]:
+    def blank(self) -> Memory:
         """The memory of one call."""
         return (ctypes.c_int64 * (len(self._places) * _WIDTH))()
 
-    def put(self, memory: ctypes.Array[ctypes.c_int64], key: str, *fields: int) -> None:
+    def put(self, memory: Memory, key: str, *fields: int) -> None:
         """Fill an entry."""
         start = self._places[key] * _WIDTH
         memory[start : start + len(fields)] = list(fields)
