@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-WIDTH = 96
+WIDTH = 112
 SKIPPED = re.compile(r"^(make\[|python|\.venv|\S*/python )")
 
 

@@ -100,6 +100,11 @@ REFUSED = [
     (lambda: recurra.LSTM(2, 3, zoneout={"z": 0.1}), UnknownNameError, "state in zoneout"),
     (lambda: recurra.LSTM(2, 3, proj_size=3), UsageError, "smaller than hidden_size"),
     (lambda: recurra.RNN(2, 3, nonlinearity="sine"), UsageError, "'tanh' or 'relu'"),
+    (
+        lambda: recurra.LSTM(2, 3, 1, True, False, 0.0, False, 0, "cpu", device="cpu"),
+        UsageError,
+        "device is given twice",
+    ),
     (lambda: recurra.Recurrent("lstm", 2, 3, init={"b_z": 1.0}), UnknownNameError, "b_z"),
     (
         lambda: recurra.Recurrent("gru", 2, 3, init={"b_z": "ones_"}),

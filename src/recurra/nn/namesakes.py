@@ -32,7 +32,10 @@ class _Namesake(Recurrent):
         plain = replace(cells.get(cell), init={})
         if len(args) > 9:
             raise UsageError(f"{type(self).__name__} takes no argument after device and dtype.")
-        options |= dict(zip(("device", "dtype"), args[7:], strict=False))
+        for name, value in zip(("device", "dtype"), args[7:], strict=False):
+            if name in options:
+                raise UsageError(f"{name} is given twice, by its place and by its name; give one.")
+            options[name] = value
         super().__init__(plain, *args[:7], **{"layout": as_torch_stores, **options})
 
     def forward(  # type: ignore[override]
