@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -208,16 +210,30 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.usefixtures("one_thread")
+TWO_THOUSAND = """
+import time, torch
+from recurra.data import Vocabulary
+from recurra.tasks import TextModel, TextOptions, generate
+torch.set_num_threads(1)
+vocabulary = Vocabulary.from_counts(map(chr, range(32, 131)))
+model = TextModel(len(vocabulary), TextOptions(hidden=300, layers=2))
+for _ in range(2):
+    begin = time.process_time()
+    assert len(list(generate(model, vocabulary, max_new=2000))) == 2000
+    print(time.process_time() - begin)
+"""
+
+
 def test_two_thousand_characters_in_two_seconds():
-    vocabulary = Vocabulary.from_counts(map(chr, range(32, 131)))
-    model = TextModel(len(vocabulary), TextOptions(hidden=300, layers=2))
-    assert len(vocabulary) == 100
-
-    def whole():
-        assert len(text(generate(model, vocabulary, max_new=2000))) == 2000
-
-    assert min(seconds(whole) for _ in range(2)) < 2
+    """In a process of its own, where nothing traces lines; of its processor, which others share."""
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_THOUSAND],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert min(map(float, done.stdout.split())) < 2
 
 
 @pytest.mark.usefixtures("one_thread")
