@@ -12,10 +12,10 @@ from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
 from recurra.graph import Graph
 
-# The first that does not refuse is taken; the reference refuses nothing.
 _LOG = logging.getLogger("recurra")
 _SAID: set[tuple[str, str]] = set()
 
+# The first that does not refuse is taken; the reference refuses nothing.
 BACKENDS: tuple[Backend, ...] = (Cpu(), Reference())
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
-from recurra.backends.cpu.compiled import compiled, split
+from recurra.backends.cpu.compiled import Split, compiled, split
 from recurra.backends.cpu.fused import Call, Recurrence, forward
 from recurra.backends.reference import execute
 from recurra.backends.rules import RULES
@@ -14,8 +14,6 @@ from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
 
 _FORMATS = {torch.float32: 32, torch.float64: 64}
-
-
 LEAST = 2**14
 
 
@@ -60,7 +58,7 @@ class Cpu(Backend):
         taken = [*slots, *cut.constants, *cut.matrices]
         tensors = [*(values[slot].to(dtype) for slot in taken), *given.states]
         call = Call(
-            compiled(graph, _sizes(cut.graph, tensors, len(slots), graph), _FORMATS[dtype]),
+            compiled(graph, _sizes(cut, tensors, slots), _FORMATS[dtype]),
             given.steps,
             given.rows,
             len(slots),
@@ -84,16 +82,13 @@ def _transformed() -> bool:
     )
 
 
-def _sizes(
-    normal: Graph, tensors: list[Tensor], sources: int, graph: Graph
-) -> tuple[tuple[str, int], ...]:
+def _sizes(cut: Split, tensors: list[Tensor], slots: list[int]) -> tuple[tuple[str, int], ...]:
     """The number behind each size letter that a step meets, read off its tensors."""
-    cut = split(graph)
+    normal, sources = cut.graph, len(slots)
     sizes: dict[str, int] = {}
     for read, (slot, _, members) in zip(cut.forward.reads, cut.reads, strict=True):
         if normal.shapes[read]:
-            place = list(dict.fromkeys(slot for slot, _, _ in cut.reads)).index(slot)
-            sizes[normal.shapes[read][0]] = tensors[place].shape[-1] // members
+            sizes[normal.shapes[read][0]] = tensors[slots.index(slot)].shape[-1] // members
     matrices = tensors[sources + len(cut.constants) :]
     for (_, nodes), stack in zip(cut.stacks, matrices, strict=False):
         rows, columns = normal.shapes[nodes[0]]

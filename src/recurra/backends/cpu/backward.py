@@ -93,9 +93,8 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     d_reads = tuple(None if g is None else next(rest) for g in reads)
     d_constants = tuple(None if g is None else next(rest) for g in constants)
 
-    state_of = {leaves[s]: s for s in graph.states if s in leaves}
     stored = [*d_products, *(g for g in (*d_reads, *d_constants) if g is not None)]
-    stored += [o for o in new_operands if o not in state_of and o not in leaves.values()]
+    stored += [o for o in new_operands if o not in leaves.values()]
     program = _program(new[: len(before)], stored, d_after, shapes)
     return Backward(
         program=program,
