@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import torch
 from recurra import cells
 from recurra.graph import latex, listing, text
 from recurra.graph.facts import parameter_count, parameters_per_unit
+from support import counts
 from support.checks import (
     call_values,
     check_backward,
@@ -25,24 +25,6 @@ from support.checks import (
 from support.samples import sample
 
 every_cell = pytest.mark.parametrize("name", cells.names())
-
-# The number of weights by the paper's equations, from I and H (and P), and the same for each unit.
-COUNTS: dict[str, tuple[Callable[[int, int, int], int], str]] = {
-    "elman": (lambda I, H, P: H * I + H * H + H, "I + H + 1"),
-    "elman_relu": (lambda I, H, P: H * I + H * H + H, "I + H + 1"),
-    "gru": (lambda I, H, P: 3 * (H * I + H * H + H) + H, "3I + 3H + 4"),
-    "gru_reset_before": (lambda I, H, P: 3 * (H * I + H * H + H), "3I + 3H + 3"),
-    "lstm": (lambda I, H, P: 4 * (H * I + H * H + H), "4I + 4H + 4"),
-    "lstm_1997": (lambda I, H, P: 3 * (H * I + H * H + H), "3I + 3H + 3"),
-    "lstm_cifg": (lambda I, H, P: 3 * (H * I + H * H + H), "3I + 3H + 3"),
-    "lstm_layernorm": (
-        lambda I, H, P: 4 * (H * I + H * H + H) + 2 * 4 * H + 2 * H,
-        "4I + 4H + 14",
-    ),
-    "lstm_peephole": (lambda I, H, P: 4 * (H * I + H * H + H) + 3 * H, "4I + 4H + 7"),
-    "lstm_projection": (lambda I, H, P: 4 * (H * I + H * P + H) + P * H, "4I + 5P + 4"),
-    "mgu": (lambda I, H, P: 2 * (H * I + H * H + H), "2I + 2H + 2"),
-}
 
 
 @every_cell
@@ -82,8 +64,9 @@ def test_float32_is_float64_rounded(name: str) -> None:
 @every_cell
 def test_parameter_count_is_the_papers(name: str) -> None:
     graph = cells.get(name).graph
-    assert name in COUNTS, f"add the number of weights of {name} by its paper to COUNTS"
-    formula, per_unit = COUNTS[name]
+    table = counts.by_cell()
+    assert name in table, f"add the weights of {name} by its paper to tests/support/counts"
+    formula, per_unit = table[name]
     for I, H, P in ((1, 1, 1), (7, 5, 3)):
         assert parameter_count(graph, {"I": I, "H": H, "P": P}) == formula(I, H, P)
     assert parameters_per_unit(graph) == per_unit

@@ -6,7 +6,13 @@ Without the gate: Hochreiter & Schmidhuber 1997.
 from recurra.graph import cell, sigmoid, tanh
 
 
-@cell(state="h, c", year=2000, init={"b_f": 1.0})
+@cell(
+    state="h, c",
+    year=2000,
+    init={"b_f": 1.0},
+    purpose="the first choice for long sequences: a memory that is kept, written and read by gates",
+    cite="gers2000, hochreiter1997",
+)
 def lstm(p, x, h, c):
     i = sigmoid(p.W_i @ x + p.U_i @ h + p.b_i)
     f = sigmoid(p.W_f @ x + p.U_f @ h + p.b_f)

@@ -29,6 +29,8 @@ class Cell:
         init: wishes for initial values by weight name, with wildcards: a number, or the name of an
             initialiser.
         fixed: for each fixed weight, the function of its indices that computes it.
+        purpose: what it is good for, in one line.
+        cite: keys of its sources in the bibliography, the paper of the equations first.
     """
 
     name: str
@@ -38,6 +40,8 @@ class Cell:
     citation: str = ""
     init: Mapping[str, float | str] = field(default_factory=dict)
     fixed: Mapping[str, Fixed] = field(default_factory=dict)
+    purpose: str = ""
+    cite: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<cell {self.name}{f' {self.year}' if self.year else ''}>"
@@ -51,6 +55,8 @@ def cell(
     init: Mapping[str, float | str] | None = None,
     shapes: Mapping[str, str] | None = None,
     fixed: Mapping[str, Fixed] | None = None,
+    purpose: str = "",
+    cite: str = "",
 ) -> Callable[[Callable[..., Any]], Cell]:
     """Make a cell from a function that holds its equations.
 
@@ -62,6 +68,8 @@ def cell(
         shapes: sizes that do not follow from use, such as {"h": "P"} or {"alpha": ""}.
         fixed: weights that are not trained, each as a function of (unit) or (row, column), and of a
             mapping of sizes: {"M": lambda row, column, sizes: float(row >= column)}.
+        purpose: what the cell is good for, in one line.
+        cite: keys of its sources in the bibliography, as in "gers2000, hochreiter1997".
 
     Raises:
         CellError: the equations are not legal; the text names the line.
@@ -75,7 +83,7 @@ def cell(
         >>> elman.graph.state_names
         ('h',)
     """
-    names = tuple(name.strip() for name in state.split(",") if name.strip())
+    names, keys = _listed(state), _listed(cite)
 
     def decorate(function: Callable[..., Any]) -> Cell:
         graph = trace(function, names, output, shapes, fixed or ())
@@ -89,9 +97,15 @@ def cell(
             citation=citation,
             init=dict(init or {}),
             fixed=dict(fixed or {}),
+            purpose=purpose,
+            cite=keys,
         )
 
     return decorate
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def as_cell(function: Callable[..., Any]) -> Cell:
