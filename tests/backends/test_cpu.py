@@ -169,9 +169,10 @@ def test_tanh_and_sigmoid_to_units_in_the_last_place(bits, limit):
     top = 12 if bits == 32 else 24
     x = np.concatenate(
         [
-            np.linspace(-top, top, 40_001),
-            np.geomspace(1e-30, 100, 8001),
-            -np.geomspace(1e-30, 80, 8001),
+            np.linspace(-top, top, 800_001),
+            np.linspace(-105, 105, 200_001),  # where the sigmoid is no normal number any more
+            np.geomspace(1e-30, 100, 100_001),
+            -np.geomspace(1e-30, 80, 100_001),
         ]
     ).astype(dtype)
     wide = x.astype(np.longdouble)
