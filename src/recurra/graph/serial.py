@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from recurra.errors import UsageError
@@ -40,8 +41,9 @@ def dumps(graph: Graph) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
+@lru_cache(maxsize=512)
 def loads(text: str) -> Graph:
-    """The graph that `dumps` wrote.
+    """The graph that `dumps` wrote; one object for one text.
 
     Raises:
         UsageError: the text is no graph, or one of another version of recurra.

@@ -61,10 +61,9 @@ class Cpu(Backend):
 
 
 def _transformed() -> bool:
-    """Whether PyTorch compiles, traces, vectorises or differentiates forward what runs."""
+    """Whether PyTorch traces, vectorises or differentiates forward what runs."""
     return (
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
+        torch._C._get_tracing_state() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch.autograd.forward_ad._current_level >= 0
     )

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from recurra.backends.cpu.threads import teams_are_whole
 
+_PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
+
 
 @lru_cache(maxsize=1)
 def prefers_onednn() -> bool:
@@ -47,7 +49,13 @@ def _without_gaps(matrix: Tensor) -> Tensor:
 
 def _fits(*tensors: Tensor | None) -> bool:
     return prefers_onednn() and all(
-        t is None or (t.dtype is torch.float32 and t.device.type == "cpu" and t.numel() > 0)
+        t is None
+        or (
+            type(t) in _PLAIN
+            and t.dtype is torch.float32
+            and t.device.type == "cpu"
+            and t.numel() > 0
+        )
         for t in tensors
     )
 
