@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.backends import Choice, Given, choose
+from recurra.backends import Choice, Given, choose, run
 from recurra.errors import UsageError
 from recurra.graph import Cell, Graph
 from recurra.nn import start as starting
@@ -17,7 +17,7 @@ from recurra.nn.call import Call, make_call
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
-from recurra.nn.options import probability, variant, zoneout_rates
+from recurra.nn.options import given_names, probability, variant, zoneout_rates
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
 from recurra.nn.weighted import Weighted, place_suffix
@@ -190,8 +190,7 @@ class Recurrent(Weighted):
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
         values = steps * rows * self.hidden_size
-        backend = choose(graph, x.device, before[0].dtype, values).backend
-        output, after = backend.run(graph, self.weights(suffix), given)
+        output, after = run(graph, self.weights(suffix), given, values)
         return call.sequences.reversed(output) if direction == "reverse" else output, after
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
@@ -202,18 +201,18 @@ class Recurrent(Weighted):
             masks[f"zoneout_{name}"] = zoneout_mask(x, rate, self.training, shape)
         return masks
 
-    def _per_row(self, graph: Graph, suffix: str, x: Tensor) -> dict[str, Tensor]:
+    def _per_row(self, graph: str, suffix: str, x: Tensor) -> dict[str, Tensor]:
         """The given leaves that this graph reads: masks of the recurrence, and initial states."""
         rows = x.shape[1]
         sizes = {"I": x.shape[-1], **self.sizes}
         values = {}
-        for leaf in graph.leaves("given"):
-            kind, _, name = leaf.attribute.partition("_")
+        for leaf in given_names(graph):
+            kind, _, name = leaf.partition("_")
             if kind == "dropout":
                 shape = (rows, sizes[name])
-                values[leaf.attribute] = mask(x, self.recurrent_dropout, shape)
+                values[leaf] = mask(x, self.recurrent_dropout, shape)
             else:
-                values[leaf.attribute] = starting.initial(self, name, suffix, x, rows)
+                values[leaf] = starting.initial(self, name, suffix, x, rows)
         return values
 
     def initial_state(self, rows: int) -> State:

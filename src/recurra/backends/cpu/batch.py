@@ -64,6 +64,10 @@ class Dense:
         """The values of a state before or after each step, as a sequence."""
         return self.fields(history[1:] if after else history[:-1])
 
+    def as_history(self, slots: Tensor) -> Tensor:
+        """Rows one after another, or a history already, as a history."""
+        return slots.view(self.steps + 1, self.rows, slots.shape[-1])
+
     def after(self, history: Tensor) -> Tensor:
         """A sequence: the state after each step."""
         return history[1:]
@@ -138,6 +142,10 @@ class Ragged:
         starts = self._slots.ctypes.data + (self._slots.itemsize if after else 0)
         return history.data_ptr(), 0, history.stride(1), 0, starts
 
+    def as_history(self, slots: Tensor) -> Tensor:
+        """Rows one after another, or a history already, as a history."""
+        return slots.view(1, self.rows + self.total, slots.shape[-1])
+
     def after(self, history: Tensor) -> Tensor:
         """A sequence: the state after each step."""
         return history[:, self.rows :]
@@ -157,6 +165,11 @@ class Ragged:
 
 
 Batch = Dense | Ragged
+
+
+def batch_of(steps: int, rows: int, lengths: Tensor | None) -> Batch:
+    """The batch of T steps and B rows, which may end at their lengths (B,), the longest first."""
+    return dense(steps, rows) if lengths is None else Ragged(lengths.numpy())
 
 
 @lru_cache(maxsize=256)

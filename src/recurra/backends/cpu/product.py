@@ -22,6 +22,7 @@ from recurra.backends.cpu.target import Code, host
 
 _BITS = {torch.float32: 32, torch.float64: 64}
 _PIECE = 768  # elements of the depth at a time, so that a packed panel stays in the second cache
+_PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 _SMALL = 2**17  # multiplications below which a second thread costs more than it saves
 
 
@@ -115,9 +116,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _fits(*tensors: Tensor | None) -> bool:
     """Whether these are plain tensors in memory, of one format that kernels know."""
     given = [t for t in tensors if t is not None]
-    return not torch.compiler.is_compiling() and all(
-        t.dtype in _BITS and t.dtype == given[0].dtype and t.device.type == "cpu" and t.numel()
-        for t in given
+    return (
+        not torch.compiler.is_compiling()
+        and all(
+            type(t) in _PLAIN and t.dtype in _BITS and t.device.type == "cpu" and t.numel()
+            for t in given
+        )
+        and len({t.dtype for t in given}) == 1
     )
 
 
