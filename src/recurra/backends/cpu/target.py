@@ -75,7 +75,8 @@ def target_for(cpu: str, features: Mapping[str, bool], triple: str = "") -> Targ
         return Target(cpu, flat, 32, 12, triple)
     if features.get("neon"):
         return Target(cpu, flat, 16, 24, triple)
-    return Target(cpu, flat, 16, 12, triple)
+    # 16 registers; where a product is rounded before it is added, it needs one of its own.
+    return Target(cpu, flat, 16, 9, triple)
 
 
 @lru_cache(maxsize=1)
