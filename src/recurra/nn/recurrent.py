@@ -20,6 +20,7 @@ from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import probability, variant, zoneout_rates
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
+from recurra.nn.stream import Stream
 from recurra.nn.weighted import Weighted, place_suffix
 
 _SHOWN: dict[str, Any] = {
@@ -220,6 +221,14 @@ class Recurrent(Weighted):
         """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
         like = next(self.parameters())
         return starting.join(starting.split(self, None, rows, True, like), True)
+
+    def stream(self, batch: int) -> Stream:
+        """A `Stream`: it holds the state of `batch` rows and takes one step a call, for inference.
+
+        Raises:
+            UsageError: the layer is bidirectional, or `batch` is no whole number from 1.
+        """
+        return Stream(self, batch, self.zoneout, self.residual)
 
     def _check_dtype(self, x: Tensor) -> None:
         own = next(self.parameters()).dtype
