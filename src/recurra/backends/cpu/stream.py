@@ -158,7 +158,8 @@ class FusedLayer:
         machine, rows = self.step.machine, self.rows
         address = ctypes.addressof(self.tables[number])
         if rows == 1 or rows * self.step.products < _SHARED:
-            return partial(_ROWS(machine.rows), ctypes.c_void_p(address), 0, rows)
+            low, high = ctypes.c_int64(0), ctypes.c_int64(rows)
+            return partial(_ROWS(machine.rows), ctypes.c_void_p(address), low, high)
 
         def share() -> None:
             team = min(torch.get_num_threads(), rows)
@@ -193,6 +194,7 @@ class FusedSteps(Steps):
             FusedLayer(replace(layer, held={**layer.held, "t": self._clock}), rows, like)
             for layer in layers
         ]
+        self._timed = any("t" in layer.places for layer in self._fused)
         self._rounds: list[Round] = []
         self._now = 0
 
@@ -232,7 +234,8 @@ class FusedSteps(Steps):
         for name, value in inputs.items():
             for table, place in this.inputs.get(name, ()):
                 table[place] = value.data_ptr()
-        self._time[0, 0, 0] = t
+        if self._timed:
+            self._time[0, 0, 0] = t
         for call in this.calls:
             call()
         self._now = 1 - self._now
