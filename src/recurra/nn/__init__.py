@@ -4,5 +4,17 @@ from recurra.nn.dropout import Dropout
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
+from recurra.nn.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "Dropout", "Recurrent", "State", "detach", "from_torch", "select"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Dropout",
+    "Recurrent",
+    "State",
+    "Stream",
+    "detach",
+    "from_torch",
+    "select",
+]

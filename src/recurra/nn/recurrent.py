@@ -18,9 +18,11 @@ from recurra.nn.dropout import dropout as dropped
 from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import given_names, probability, variant, zoneout_rates
+from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
-from recurra.nn.weighted import Weighted, place_suffix
+from recurra.nn.stream import Stream
+from recurra.nn.weighted import Weighted, count, place_suffix
 
 _SHOWN: dict[str, Any] = {
     "num_layers": 1,
@@ -33,6 +35,7 @@ _SHOWN: dict[str, Any] = {
     "zoneout": {},
     "residual": False,
     "learn_initial_state": False,
+    "checkpoint_every": None,
 }
 
 
@@ -55,6 +58,8 @@ class Recurrent(Weighted):
             (Krueger et al. 2017, arXiv:1606.01305).
         residual: add a layer's input to its output where both have the same size.
         learn_initial_state: train the state with which a sequence starts; else it is zero.
+        checkpoint_every: steps of a piece, to train on long sequences in less memory: only states
+            between pieces and the output are kept, the backward pass runs each piece again.
         init: initial values by weight name with wildcards, over the cell's own wishes, such as
             {"b_f": 1.0, "U_*": "orthogonal"}.
         sizes: sizes that the cell reads beside I and H, such as {"P": 64}.
@@ -89,6 +94,7 @@ class Recurrent(Weighted):
         zoneout: float | Mapping[str, float] = 0.0,
         residual: bool = False,
         learn_initial_state: bool = False,
+        checkpoint_every: int | None = None,
         init: Mapping[str, float | str] | None = None,
         sizes: Mapping[str, int] | None = None,
         layout: Callable[[Graph], tuple[Stack, ...]] = stacked_by_shape,
@@ -114,6 +120,9 @@ class Recurrent(Weighted):
         self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
         self.zoneout = zoneout_rates(zoneout, self.graph.state_names)
         self.residual = residual
+        if checkpoint_every is not None:
+            count("checkpoint_every", checkpoint_every)
+        self.checkpoint_every = checkpoint_every
 
     def forward(
         self,
@@ -188,9 +197,18 @@ class Recurrent(Weighted):
             call.sequences.alive is not None,
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
-        given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
+        per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
         values = steps * rows * self.hidden_size
-        output, after = run(graph, self.weights(suffix), given, values)
+
+        def piece(sequences: Mapping[str, Tensor], states: tuple[Tensor, ...]) -> Result:
+            given = Given(len(sequences["x"]), rows, sequences, per_row, states)
+            return run(graph, weights, given, values)
+
+        every = self.checkpoint_every or steps
+        if steps > every and torch.is_grad_enabled():
+            output, after = in_pieces(piece, sequences, before, every)
+        else:
+            output, after = piece(sequences, before)
         return call.sequences.reversed(output) if direction == "reverse" else output, after
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
@@ -219,6 +237,14 @@ class Recurrent(Weighted):
         """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
         like = next(self.parameters())
         return starting.join(starting.split(self, None, rows, True, like), True)
+
+    def stream(self, batch: int) -> Stream:
+        """A `Stream`: it holds the state of `batch` rows and takes one step a call, for inference.
+
+        Raises:
+            UsageError: the layer is bidirectional, or `batch` is no whole number from 1.
+        """
+        return Stream(self, batch, self.zoneout, self.residual)
 
     def _check_dtype(self, x: Tensor) -> None:
         own = next(self.parameters()).dtype

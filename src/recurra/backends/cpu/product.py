@@ -27,19 +27,22 @@ _SMALL = 2**17  # multiplications below which a second thread costs more than it
 
 
 @dataclass(frozen=True)
-class _Compiled:
+class Compiled:
+    """Machine code of products."""
+
     matmul: Matmul
     code: Code
     share: int
 
 
 @lru_cache(maxsize=2)
-def _compiled(bits: int) -> _Compiled:
+def compiled(bits: int) -> Compiled:
+    """The kernel for products of float32 or float64."""
     target = host()
     module = ir.Module("matmul")
     matmul = Matmul(module, target.form(bits), target.accumulators)
     code = Code(str(module), target)
-    return _Compiled(matmul, code, code.address("share"))
+    return Compiled(matmul, code, code.address("share"))
 
 
 def multiply(
@@ -57,8 +60,8 @@ def multiply(
     result = memory.empty(left, rows, columns)
     if not depth:
         return result.zero_() if bias is None else result.copy_(bias.expand(rows, columns))
-    compiled = _compiled(_BITS[left.dtype])
-    matmul = compiled.matmul
+    own = compiled(_BITS[left.dtype])
+    matmul = own.matmul
     if 1 not in left.stride():
         left = left.contiguous()
     pieces = -(-depth // _PIECE)
@@ -80,7 +83,7 @@ def multiply(
         "own_right": own_right,
     }
     table = (ctypes.c_int64 * len(FIELDS))(*(values[name] for name in FIELDS))
-    threads.run(compiled.share, ctypes.addressof(table), team)
+    threads.run(own.share, ctypes.addressof(table), team)
     return result
 
 

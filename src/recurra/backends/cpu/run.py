@@ -67,7 +67,7 @@ def run(
     kernel = machine.kernel
     table = kernel.table.blank()
     like = states[0].slots
-    kept = [*_put_weights(machine, table, batch, constants, matrices)]
+    kept = [*put_weights(machine, table, batch, constants, matrices)]
     for node in machine.program.reads:
         kernel.table.put(table, kernel.table.key("read", node), *reads[node])
     for node, carried in zip(machine.program.states, states, strict=True):
@@ -75,9 +75,16 @@ def run(
         kernel.table.put(table, kernel.table.state(node), *fields)
     for node in machine.program.stores:
         kernel.table.put(table, kernel.table.key("store", node), *batch.fields(stores[node]))
-    team, by_units = _team(machine, batch.rows)
-    kept += _put_own(machine, table, batch, like)
+    team, by_units = team_for(machine, batch.rows)
+    kept += put_own(machine, table, batch, like)
     pack(machine, table, like, kept)
+    kept += put_batch(machine, table, batch, by_units)
+    threads.run(machine.share, ctypes.addressof(table), team)
+    kept.clear()
+
+
+def put_batch(machine: Machine, table: Memory, batch: Batch, by_units: bool) -> list[Tensor]:
+    """Enter the steps and rows, and how a team shares them."""
     arrived = torch.zeros(16, dtype=torch.int64)  # a cache line of its own
     for name, value in {
         "rows": batch.rows,
@@ -88,12 +95,11 @@ def run(
         "arrived": arrived.data_ptr() + 64,
         "yield": _yield(),
     }.items():
-        kernel.table.put(table, name, value)
-    threads.run(machine.share, ctypes.addressof(table), team)
-    kept.clear()
+        machine.kernel.table.put(table, name, value)
+    return [arrived]
 
 
-def _team(machine: Machine, rows: int) -> tuple[int, bool]:
+def team_for(machine: Machine, rows: int) -> tuple[int, bool]:
     """(threads, whether they share the units of a step in the place of its rows)."""
     most = torch.get_num_threads()
     if most == 1 or rows >= most * machine.kernel.tile_rows:
@@ -103,7 +109,7 @@ def _team(machine: Machine, rows: int) -> tuple[int, bool]:
     return min(most, rows) if rows * machine.kernel.work >= _WORTH // 8 else 1, False
 
 
-def _put_weights(
+def put_weights(
     machine: Machine,
     table: Memory,
     batch: Batch,
@@ -124,7 +130,7 @@ def _put_weights(
     return kept
 
 
-def _put_own(machine: Machine, table: Memory, batch: Batch, like: Tensor) -> list[Tensor]:
+def put_own(machine: Machine, table: Memory, batch: Batch, like: Tensor) -> list[Tensor]:
     """Enter the memory that only the kernel uses."""
     kernel, kept = machine.kernel, []
     for node in kernel.scratch:

@@ -65,7 +65,11 @@ class Table:
         """The memory of one call."""
         return (ctypes.c_int64 * (len(self._places) * _WIDTH))()
 
+    def place(self, key: str) -> int:
+        """Where the pointer of an entry stands in the memory of a call."""
+        return self._places[key] * _WIDTH
+
     def put(self, memory: Memory, key: str, *fields: int) -> None:
         """Fill an entry."""
-        start = self._places[key] * _WIDTH
+        start = self.place(key)
         memory[start : start + len(fields)] = list(fields)

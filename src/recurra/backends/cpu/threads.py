@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import llvmlite.ir as ir
@@ -20,6 +20,7 @@ from recurra.backends.cpu.vectors import INT, POINTER, index
 
 # A share of a kernel: the address of its table, the number of a member, the size of the team.
 _SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_ZERO, _ONE = ctypes.c_int64(0), ctypes.c_int64(1)
 _PARALLEL = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
@@ -55,7 +56,12 @@ def teams_are_whole() -> bool:
 
 
 def run(share: int, table: int, threads: int) -> None:
-    """Run all shares of a kernel at once.
+    """Run all shares of a kernel at once; see `ready`."""
+    ready(share, table, threads)()
+
+
+def ready(share: int, table: int, threads: int) -> Callable[[], object]:
+    """What runs all shares of a kernel at once, as often as it is called.
 
     Args:
         share: address of the function of (table, member, size of the team).
@@ -64,17 +70,20 @@ def run(share: int, table: int, threads: int) -> None:
     """
     library = openmp()
     if threads == 1:
-        _callable(share)(table, 0, 1)
-    elif library is not None:
+        return partial(_callable(share), ctypes.c_void_p(table), _ZERO, _ONE)
+    if library is not None:
         context = (ctypes.c_int64 * 4)(share, table, *addresses())
-        library.GOMP_parallel(_member(), ctypes.addressof(context), threads, 0)
-    else:
+        return partial(library.GOMP_parallel, _member(), context, threads, 0)
+
+    def in_pool() -> None:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda k: _callable(share)(table, k, threads), range(threads)))
 
+    return in_pool
+
 
 @cache
-def _callable(address: int) -> Callable[[int, int, int], None]:
+def _callable(address: int) -> Callable[..., None]:
     return _SHARE(address)
 
 
