@@ -6,14 +6,13 @@ python benchmarks/parts.py [--threads 1]
 from __future__ import annotations
 
 import argparse
-import statistics
 
 import torch
 from torch.nn.functional import dropout, linear
 
 from recurra.backends.cpu import product
 from recurra.nn.dropout import mask
-from timing import alternate, row
+from timing import measure
 
 T, B, I, G, H = 50, 32, 300, 4, 300
 
@@ -27,23 +26,23 @@ def main() -> None:
     print(f"oneDNN is {'' if product.prefers_onednn() else 'not '}preferred here")
     flops = 2 * T * B * I * G * H
     with torch.no_grad():
-        times = alternate(
+        times = measure(
             {
                 "product, torch": lambda: linear(x, weight, bias),
                 "product, recurra": lambda: product.linear(x, weight, bias),
             }
         )
-    for name, seconds in times.items():
-        print(row(name, seconds, f"{flops / statistics.median(seconds) / 1e9:.0f} GFLOP/s"))
+    for name, spread in times.items():
+        print(f"{name:<20} {spread!s:<34} {flops / spread.median / 1e9:.0f} GFLOP/s")
     values = torch.randn(T, B, H)
-    times = alternate(
+    times = measure(
         {
             "dropout, torch": lambda: dropout(values, 0.2),
             "dropout, recurra": lambda: values * mask(values, 0.2, values.shape),
         }
     )
-    for name, seconds in times.items():
-        print(row(name, seconds))
+    for name, spread in times.items():
+        print(f"{name:<20} {spread}")
 
 
 if __name__ == "__main__":
