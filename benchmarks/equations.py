@@ -5,6 +5,7 @@ Both are written as torchrecurrent computes them, biases included.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from recurra import cells
@@ -36,6 +37,7 @@ def names() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*cells.names(), *OWN)))
 
 
+@cache
 def get(name: str) -> Cell:
     """A cell by name; `mut1` and `cfn` are those of this file."""
     return as_cell(OWN[name]) if name in OWN else cells.get(name)

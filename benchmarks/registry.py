@@ -32,9 +32,8 @@ FULL = (
     *_product(_STEPS, _THREE, ("step",)),
     *_product(("text", "forecast"), ("lstm", "gru"), _RAGGED),
     *_product(("text", "forecast"), _RARE, _WHOLE),
-    *_product(("ptb", "stream-128", "stream-300"), _THREE, _WHOLE),
+    *_product(("ptb", "stream-128", "stream-300"), ("lstm", "gru"), _WHOLE),
     *_product(("wide",), _THREE, _WHOLE),
-    *_product(("ptb",), ("lstm", "gru"), _RAGGED),
 )
 QUICK = (
     *_product(("text", "forecast"), _THREE, _WHOLE),

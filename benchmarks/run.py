@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shares import Share
 
 TABLES = ("recurrence", "entries", "cells")
+START = time.perf_counter()
+FOR_ENTRIES = 0.68  # of a run's time, if the table of all cells follows
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,11 +77,11 @@ class Run:
         from timing import Effort
 
         self.options = options
-        seconds = options.seconds or (0.6 if options.quick else 2.5)
+        seconds = options.seconds or (0.5 if options.quick else 1.5)
         self.effort = Effort(max(options.rounds, 2), seconds)
         self.short = Effort(max(options.rounds, 2), seconds / 4)
-        minutes = options.minutes or (0.85 if options.quick else 9.0)
-        self.deadline = time.perf_counter() + 60 * minutes
+        minutes = options.minutes or (0.75 if options.quick else 9.0)
+        self.seconds = 60 * minutes
         self.outcomes: list[Outcome] = []
         self.shares: list[Share] = []
         self.kernels: list[Recurrence] = []
@@ -89,12 +91,12 @@ class Run:
         if "recurrence" in chosen:
             self.recurrence()
         if "entries" in chosen:
-            self.entries()
+            self.entries(START + self.seconds * (FOR_ENTRIES if "cells" in chosen else 1))
         if "cells" in chosen:
             self.cells()
 
-    def entries(self) -> None:
-        """Time the chosen entries."""
+    def entries(self, deadline: float) -> None:
+        """Time the chosen entries until the deadline."""
         import entries
         import report
         from peers import PEERS
@@ -104,7 +106,7 @@ class Run:
         if self.options.quick and not self.options.peers:  # the others compile for seconds
             names = [name for name in names if name not in ("keras", "jax")]
         for entry in chosen_entries(self.options):
-            if time.perf_counter() > self.deadline:
+            if time.perf_counter() > deadline:
                 rows = [entries.Row("all", left_out="the time of this run (--minutes) was over")]
                 outcome = entries.Outcome(entry, rows)
             else:
@@ -119,7 +121,8 @@ class Run:
         from recurra import cells
 
         print(report.SHARES_HEAD)
-        for share in shares.run(self.options.cell or cells.names(), self.short, self.deadline):
+        chosen = self.options.cell or cells.names()
+        for share in shares.run(chosen, self.short, START + self.seconds):
             self.shares.append(share)
             print(report.share_line(share), flush=True)
 

@@ -48,10 +48,10 @@ def run(
     """Measure each cell beside the LSTM, in both uses, until the deadline (perf_counter)."""
     ours = peers.load("recurra")
     assert not isinstance(ours, str)
-    for use in ("training", "inference"):
-        base = Problem("lstm", shape, use)
-        lstm = ours.prepare(base).run
-        for cell in cells:
+    bases = {use: Problem("lstm", shape, use) for use in ("training", "inference")}
+    lstms = {use: ours.prepare(base).run for use, base in bases.items()}
+    for cell in cells:
+        for use, base in bases.items():
             problem = Problem(cell, shape, use)
             share = Share(cell, use, len(stages(problem.layer.graph)))
             if time.perf_counter() > deadline:
@@ -61,7 +61,7 @@ def run(
             row, function = admit("recurra", problem)
             share.refused, share.left_out = row.refused, row.left_out
             if function is not None:
-                times = measure({"lstm": lstm, "cell": function}, effort)
+                times = measure({"lstm": lstms[use], "cell": function}, effort)
                 share.time = times["cell"]
                 share.gflops = _gflops(problem, times["cell"])
                 share.share = share.gflops / _gflops(base, times["lstm"])
