@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
+from recurra.backends.cpu.batch import dense
 from recurra.backends.cpu.compiled import Split, compiled, split
 from recurra.backends.cpu.fused import Call, Recurrence, forward
 from recurra.backends.reference import execute
@@ -59,8 +60,7 @@ class Cpu(Backend):
         tensors = [*(values[slot].to(dtype) for slot in taken), *given.states]
         call = Call(
             compiled(graph, _sizes(cut, tensors, slots), _FORMATS[dtype]),
-            given.steps,
-            given.rows,
+            dense(given.steps, given.rows),
             len(slots),
             tuple((slots.index(slot), position, count) for slot, position, count in cut.reads),
             _slow,
@@ -109,7 +109,7 @@ def _slow(call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
     reads = call.read(sources)
     fixed = dict(zip(cut.forward.constants, constants, strict=True)) | call.matrices(stacked)
     outputs = []
-    for t in range(call.steps):
+    for t in range(call.batch.steps):
         values: dict[Expression, Tensor | float] = dict(fixed)
         values |= {n: r[t if r.shape[0] > 1 else 0] for n, r in reads.items()}
         values |= dict(zip(cut.graph.states, states, strict=True))

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu import memory
+from recurra.backends.cpu.batch import Batch
 from recurra.backends.cpu.compiled import Compiled, Machine
-from recurra.backends.cpu.product import transposed_product
+from recurra.backends.cpu.product import weight_gradient
 from recurra.backends.cpu.run import Carried, run
 from recurra.graph import Expression
 
@@ -24,16 +24,14 @@ class Call:
 
     Attributes:
         compiled: the kernels.
-        steps: T.
-        rows: B.
+        batch: steps and rows.
         sources: number of distinct tensors from which reads are taken.
         reads: for each read, (source, position in it, members of it).
         slow: the same function in differentiable PyTorch, for second derivatives.
     """
 
     compiled: Compiled
-    steps: int
-    rows: int
+    batch: Batch
     sources: int
     reads: tuple[tuple[int, int, int], ...]
     slow: Slow
@@ -76,22 +74,22 @@ def forward(
     graph = split.graph
     machine = compiled.training if training else compiled.inference
     states = [
-        Carried.starting(state, call.steps, training or update is graph.output)
+        Carried.starting(state, call.batch, training or update is graph.output)
         for state, update in zip(before, graph.updates, strict=True)
     ]
     stores = _room(machine, call, before[0])
+    sequences = {node: _row_by_row(read) for node, read in call.read(sources).items()}
     run(
         machine,
-        call.steps,
-        call.rows,
-        call.read(sources),
+        call.batch,
+        {node: call.batch.fields(sequence) for node, sequence in sequences.items()},
         dict(zip(split.forward.constants, constants, strict=True)),
         call.matrices(stacked),
         states,
         stores,
     )
     if graph.output in graph.updates:
-        output = states[graph.updates.index(graph.output)].slots[1:]
+        output = call.batch.after(states[graph.updates.index(graph.output)].slots)
     else:
         output = stores[graph.output]
     return output, states, stores
@@ -106,7 +104,7 @@ def _room(
         new = [node for node in dict.fromkeys(group) if node not in stores]
         if new:
             sizes = [machine.kernel.size(node) for node in new]
-            room = memory.empty(like, call.steps, call.rows, sum(sizes))
+            room = call.batch.sequence(like, sum(sizes))
             stores |= dict(zip(new, room.split(sizes, -1), strict=True))
     return stores
 
@@ -160,30 +158,48 @@ def _gradients(
     sources, constants, stacked, _ = call.divide(tensors)
     split, machine = call.compiled.split, call.compiled.gradients
     graph, back = split.graph, split.backward
-    there = call.read(sources) | kept
-    for state, update, history in zip(graph.states, graph.updates, slots, strict=True):
-        there |= {update: history[1:], state: history[:-1]}
-    values = {leaf: there[value] for value, leaf in back.values}
-    states = [Carried.starting(d, call.steps, history=False) for d in d_states]
+    sequences = {n: _row_by_row(r) for n, r in (call.read(sources) | kept).items()}
+    sequences[back.d_output] = _row_by_row(d_output)
+    fields = {node: call.batch.fields(sequence) for node, sequence in sequences.items()}
+    histories = dict(zip(graph.states, slots, strict=True))
+    for state, update in zip(graph.states, graph.updates, strict=True):
+        fields[update] = call.batch.value_fields(histories[state], after=True)
+        fields[state] = call.batch.value_fields(histories[state], after=False)
+    states = [Carried.starting(d, call.batch, history=False) for d in d_states]
     matrices = call.matrices(stacked)
     room = _room(machine, call, d_output, _groups(call))
     run(
         machine,
-        call.steps,
-        call.rows,
-        values | {back.d_output: d_output},
+        call.batch,
+        {leaf: fields[value] for value, leaf in back.values}
+        | {back.d_output: fields[back.d_output]},
         dict(zip(split.forward.constants, constants, strict=True)),
         {node: _turned(node, matrices) for node in machine.program.matrices},
         states,
         room,
     )
-    operands = values | room
+
+    def operand(node: Expression) -> Tensor:
+        value = values.get(node, node)
+        if value in histories:
+            return call.batch.before(histories[value])
+        if value in graph.updates:
+            state = graph.states[graph.updates.index(value)]
+            return call.batch.after(histories[state])
+        return room[value] if value in room else sequences[value]
+
+    values = {leaf: value for value, leaf in back.values}
     return [
         *_source_gradients(call, sources, room),
         *_constant_gradients(constants, back.constants, room),
-        *_matrix_gradients(call, stacked, operands),
+        *_matrix_gradients(call, stacked, operand),
         *(carried.last for carried in states),
     ]
+
+
+def _row_by_row(tensor: Tensor) -> Tensor:
+    """The tensor, copied if the numbers of a row do not stand side by side."""
+    return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor
 
 
 def _groups(call: Call) -> list[list[Expression]]:
@@ -232,7 +248,7 @@ def _source_gradients(
             found.append(None)
             continue
         whole = _beside([part for part in parts if part is not None])
-        found.append(whole.sum(0, keepdim=True) if source.shape[0] == 1 < call.steps else whole)
+        found.append(whole.sum(0, keepdim=True) if source.shape[0] == 1 < whole.shape[0] else whole)
     return found
 
 
@@ -263,7 +279,7 @@ def _constant_gradients(
 
 
 def _matrix_gradients(
-    call: Call, stacked: Sequence[Tensor], values: dict[Expression, Tensor]
+    call: Call, stacked: Sequence[Tensor], values: Callable[[Expression], Tensor]
 ) -> list[Tensor | None]:
     """For each stack of matrices, one product over all rows and steps."""
     found: list[Tensor | None] = []
@@ -273,8 +289,8 @@ def _matrix_gradients(
             found.append(None)
             continue
         gradient, value = next(iter(products.values()))
-        zero = torch.zeros_like(values[gradient]) if len(products) < len(nodes) else None
-        parts = [values[products[m][0]] if m in products else zero for m in nodes]
+        zero = torch.zeros_like(values(gradient)) if len(products) < len(nodes) else None
+        parts = [values(products[m][0]) if m in products else zero for m in nodes]
         left = _beside([part for part in parts if part is not None]).flatten(0, 1)
-        found.append(transposed_product(left, values[value].flatten(0, 1)).view_as(stack))
+        found.append(weight_gradient(left, values(value).flatten(0, 1)).view_as(stack))
     return found

@@ -12,7 +12,7 @@ from recurra.backends.cpu.vectors import INT, index
 from recurra.graph import Expression
 
 Memory = ctypes.Array[ctypes.c_int64]
-_WIDTH = 4  # pointer, step stride, row stride, slot mask
+_WIDTH = 5  # pointer, step stride, row stride, slot mask, first row of each step
 
 
 class Table:
@@ -21,11 +21,12 @@ class Table:
     def __init__(self, program: StepProgram, scratch: Iterable[Expression]) -> None:
         self._places: dict[str, int] = {}
         self._keys: dict[tuple[str, Expression], str] = {}
-        for name in ("rows", "steps", "thread_number", "team_size"):
+        for name in ("rows", "steps", "by_units", "counts", "loads", "arrived", "yield"):
             self.add(name)
         kinds = {
             "read": program.reads,
             "constant": program.constants,
+            "matrix": program.matrices,
             "state": program.states,
             "store": program.stores,
             "scratch": tuple(scratch),

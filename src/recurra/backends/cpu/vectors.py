@@ -96,13 +96,20 @@ class Vectors:
         """The same integer in every lane."""
         return ir.Constant(self.form.integers, [value] * self.form.lanes)
 
-    def mask(self, count: int) -> ir.Constant:
+    def mask(self, count: int | ir.Value) -> ir.Value:
         """True in the first `count` lanes."""
-        return ir.Constant(self.form.truths, [int(k < count) for k in range(self.form.lanes)])
+        numbers = range(self.form.lanes)
+        if isinstance(count, int):
+            return ir.Constant(self.form.truths, [int(k < count) for k in numbers])
+        lanes = ir.Constant(ir.VectorType(INT, self.form.lanes), list(numbers))
+        return self.b.icmp_signed("<", lanes, self._everywhere(count))
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        """A scalar in every lane."""
-        empty = ir.Constant(self.form.vector, ir.Undefined)
+        """A number in every lane."""
+        return self._everywhere(scalar)
+
+    def _everywhere(self, scalar: ir.Value) -> ir.Value:
+        empty = ir.Constant(ir.VectorType(scalar.type, self.form.lanes), ir.Undefined)
         one = self.b.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.form.lanes), [0] * self.form.lanes)
         return self.b.shuffle_vector(one, empty, zeros)
@@ -280,15 +287,19 @@ class Vectors:
         """A where the condition is not 0, else b."""
         return self.b.select(self.b.fcmp_unordered("!=", condition, self.const(0)), a, b)
 
-    def load(self, pointer: ir.Value, count: int, fill: float = 0.0) -> ir.Value:
+    def load(self, pointer: ir.Value, count: int | ir.Value, fill: float = 0.0) -> ir.Value:
         """`count` numbers from memory; the other lanes hold `fill`."""
-        if count == self.form.lanes:
+        if isinstance(count, int) and count == self.form.lanes:
             return self.b.load(pointer, align=self.form.size, typ=self.form.vector)
-        return self._masked("load", self.form.vector, pointer, self.mask(count), self.const(fill))
+        return self.load_where(self.mask(count), pointer, fill)
 
-    def store(self, value: ir.Value, pointer: ir.Value, count: int) -> None:
+    def load_where(self, mask: ir.Value, pointer: ir.Value, fill: float = 0.0) -> ir.Value:
+        """The numbers from memory where the mask is true; the other lanes hold `fill`."""
+        return self._masked("load", self.form.vector, pointer, mask, self.const(fill))
+
+    def store(self, value: ir.Value, pointer: ir.Value, count: int | ir.Value) -> None:
         """`count` numbers into memory."""
-        if count == self.form.lanes:
+        if isinstance(count, int) and count == self.form.lanes:
             self.b.store(value, pointer, align=self.form.size)
         else:
             self._masked("store", ir.VoidType(), value, pointer, self.mask(count))
