@@ -1,4 +1,4 @@
-"""What surrounds the recurrence: large products by either library, and dropout masks.
+"""What surrounds the recurrence: large products by each library, and dropout masks.
 
 python benchmarks/parts.py [--threads 1]
 """
@@ -6,11 +6,12 @@ python benchmarks/parts.py [--threads 1]
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import torch
-from torch.nn.functional import dropout, linear
+from torch.nn.functional import dropout
 
-from recurra.backends.cpu import product
+from products import products
 from recurra.nn.dropout import mask
 from timing import measure
 
@@ -22,15 +23,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     torch.set_num_threads(parser.parse_args().threads)
-    x, weight, bias = torch.randn(T * B, I), torch.randn(G * H, I), torch.randn(G * H)
-    print(f"oneDNN is {'' if product.prefers_onednn() else 'not '}preferred here")
+    x, weight = torch.randn(T * B, I), torch.randn(G * H, I)
     flops = 2 * T * B * I * G * H
     with torch.no_grad():
         times = measure(
-            {
-                "product, torch": lambda: linear(x, weight, bias),
-                "product, recurra": lambda: product.linear(x, weight, bias),
-            }
+            {f"product, {name}": partial(one, x, weight) for name, one in products().items()}
         )
     for name, spread in times.items():
         print(f"{name:<20} {spread!s:<34} {flops / spread.median / 1e9:.0f} GFLOP/s")

@@ -15,7 +15,7 @@ class Entry(NamedTuple):
 
 
 _THREE = ("lstm", "gru", "elman")
-_RARE = ("lstm_peephole", "mgu", "mut1", "cfn")  # those that torchrecurrent has too
+_RARE = ("lstm_peephole", "mgu", "mut1_biased", "cfn_biased")  # those that torchrecurrent has too
 _WHOLE = ("training", "inference")
 _RAGGED = ("ragged-training", "ragged-inference")
 _STEPS = ("step-128", "step-300")

@@ -42,7 +42,10 @@ PEERS = {
     "torch-cell": Place("torch_layers", "Cell", ("step",), THREE),
     "torch-bf16": Place("torch_layers", "Autocast", WHOLE, THREE),
     "torchrecurrent": Place(
-        "torchrecurrent_layers", "Layer", WHOLE, ("lstm_peephole", "mgu", "mut1", "cfn")
+        "torchrecurrent_layers",
+        "Layer",
+        WHOLE,
+        ("lstm_peephole", "mgu", "mut1_biased", "cfn_biased"),
     ),
     "keras": Place("keras_layers", "Layer", WHOLE, THREE),
     "jax": Place("jax_scan", "Scan", (*WHOLE, *RAGGED, "step"), THREE),

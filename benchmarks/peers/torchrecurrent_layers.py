@@ -36,8 +36,8 @@ class Form:
 FORMS = {
     "lstm_peephole": Form("PeepholeLSTM", "ifgo", "ifgo", peepholes="ifo"),
     "mgu": Form("MGU", "fn", "fn"),
-    "mut1": Form("MUT1", "zrn", "rn", inner="n"),
-    "cfn": Form("CFN", "fig", "fi"),
+    "mut1_biased": Form("MUT1", "zrn", "rn", inner="n"),
+    "cfn_biased": Form("CFN", "fig", "fi"),
 }
 
 
