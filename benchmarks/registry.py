@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from peers import RAGGED, RARE, THREE, WHOLE
+
 
 class Entry(NamedTuple):
     """One row group of the table: a cell at a shape in a direction of use."""
@@ -14,10 +16,6 @@ class Entry(NamedTuple):
     use: str
 
 
-_THREE = ("lstm", "gru", "elman")
-_RARE = ("lstm_peephole", "mgu", "mut1_biased", "cfn_biased")  # those that torchrecurrent has too
-_WHOLE = ("training", "inference")
-_RAGGED = ("ragged-training", "ragged-inference")
 _STEPS = ("step-128", "step-300")
 
 
@@ -28,18 +26,18 @@ def _product(shapes: Iterable[str], cells: Iterable[str], uses: Iterable[str]) -
 
 # A run that is short of time leaves out the last.
 FULL = (
-    *_product(("text", "forecast"), _THREE, _WHOLE),
-    *_product(_STEPS, _THREE, ("step",)),
-    *_product(("text", "forecast"), ("lstm", "gru"), _RAGGED),
-    *_product(("text", "forecast"), _RARE, _WHOLE),
-    *_product(("ptb", "stream-128", "stream-300"), ("lstm", "gru"), _WHOLE),
-    *_product(("wide",), _THREE, _WHOLE),
+    *_product(("text", "forecast"), THREE, WHOLE),
+    *_product(_STEPS, THREE, ("step",)),
+    *_product(("text", "forecast"), ("lstm", "gru"), RAGGED),
+    *_product(("text", "forecast"), RARE, WHOLE),
+    *_product(("ptb", "stream-128", "stream-300"), ("lstm", "gru"), WHOLE),
+    *_product(("wide",), THREE, WHOLE),
 )
 QUICK = (
-    *_product(("text", "forecast"), _THREE, _WHOLE),
+    *_product(("text", "forecast"), THREE, WHOLE),
     *_product(_STEPS, ("lstm",), ("step",)),
-    *_product(("text",), ("lstm",), _RAGGED),
-    *_product(("text",), ("mgu",), _WHOLE),
+    *_product(("text",), ("lstm",), RAGGED),
+    *_product(("text",), ("mgu",), WHOLE),
 )
 
 
@@ -65,5 +63,5 @@ def select(
 def sensible(entry: Entry) -> bool:
     """Whether the use fits the shape: single steps at their shapes, lengths where B > 1."""
     single = entry.shape in _STEPS
-    ragged_stream = entry.use in _RAGGED and entry.shape.startswith("stream")
+    ragged_stream = entry.use in RAGGED and entry.shape.startswith("stream")
     return single == (entry.use == "step") and not ragged_stream

@@ -52,9 +52,7 @@ def results(path: Path, *arguments: str) -> dict[str, Any]:
     [
         ("lstm", "text", "training", {"recurra", "torch", "torch-bf16"}),
         ("gru", "text", "training", {"recurra", "torch", "torch-bf16"}),
-        ("elman", "text", "inference", {"recurra", "torch", "torch-bf16"}),
         ("gru", "text", "ragged-training", {"recurra", "recurra-packed", "torch"}),
-        ("lstm", "text", "ragged-inference", {"recurra", "recurra-packed", "torch"}),
         ("lstm", "step-128", "step", {"recurra-call", "torch", "torch-cell"}),
         ("mgu", "text", "training", {"recurra"}),
     ],

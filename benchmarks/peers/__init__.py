@@ -9,6 +9,7 @@ from importlib import import_module
 from peers.base import LeftOutError, Peer, Prepared
 
 THREE = ("lstm", "gru", "elman")
+RARE = ("lstm_peephole", "mgu", "mut1_biased", "cfn_biased")
 WHOLE = ("training", "inference")
 RAGGED = ("ragged-training", "ragged-inference")
 
@@ -41,12 +42,7 @@ PEERS = {
     "torch": Place("torch_layers", "Layer", (*WHOLE, *RAGGED, "step"), THREE),
     "torch-cell": Place("torch_layers", "Cell", ("step",), THREE),
     "torch-bf16": Place("torch_layers", "Autocast", WHOLE, THREE),
-    "torchrecurrent": Place(
-        "torchrecurrent_layers",
-        "Layer",
-        WHOLE,
-        ("lstm_peephole", "mgu", "mut1_biased", "cfn_biased"),
-    ),
+    "torchrecurrent": Place("torchrecurrent_layers", "Layer", WHOLE, RARE),
     "keras": Place("keras_layers", "Layer", WHOLE, THREE),
     "jax": Place("jax_scan", "Scan", (*WHOLE, *RAGGED, "step"), THREE),
     "onnxruntime": Place(
@@ -54,7 +50,18 @@ PEERS = {
     ),
 }
 
-__all__ = ["PEERS", "LeftOutError", "Peer", "Place", "Prepared", "load"]
+__all__ = [
+    "PEERS",
+    "RAGGED",
+    "RARE",
+    "THREE",
+    "WHOLE",
+    "LeftOutError",
+    "Peer",
+    "Place",
+    "Prepared",
+    "load",
+]
 
 
 @cache
