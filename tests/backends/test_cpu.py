@@ -16,6 +16,7 @@ from recurra.backends import choice
 from recurra.backends.cpu import Cpu, memory, rules
 from recurra.backends.reference import Reference
 from recurra.graph import Cell, cell, mean, sigmoid, sum, tanh, where
+from support.checks import features
 from support.random_cells import random_cells
 from support.vector_code import run_function
 
@@ -77,13 +78,15 @@ def test_every_cell_at_ugly_sizes(name, shape, monkeypatch):
     t, b, i, h = shape
     if name in SIZES and h == 1:
         h = 6
+    i = features(name, i, h)
     assert_same(layer_of(name, i, h), torch.randn(t, b, i, dtype=torch.float64), monkeypatch)
 
 
 @pytest.mark.parametrize("name", cells.names())
 def test_float32(name, monkeypatch):
-    layer = layer_of(name, 4, 33, torch.float32)
-    assert_same(layer, torch.randn(5, 6, 4), monkeypatch, tolerance=2e-5)
+    layer = layer_of(name, features(name, 4, 33), 33, torch.float32)
+    x = torch.randn(5, 6, layer.input_size)
+    assert_same(layer, x, monkeypatch, tolerance=2e-5)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "lstm_peephole"])
