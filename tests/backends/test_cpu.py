@@ -321,3 +321,26 @@ def test_a_broken_gradient_rule_is_seen(monkeypatch):
     monkeypatch.setitem(rules.RULES, "subtract", lambda v, a, b: v.b.fadd(a, b))
     with pytest.raises(AssertionError):
         assert_same(layer_of("gru", 3, 23), torch.randn(3, 2, 3, dtype=torch.float64), monkeypatch)
+
+
+@cell(state="h")
+def one_product_before_the_loop(p, x, h):
+    n = tanh(p.W_n @ x + p.b_n)
+    k = sigmoid(p.W_k @ x + p.U_k @ h + p.b_k)
+    h = tanh((1 - k) * h + k * n)
+    return h
+
+
+@cell(state="h")
+def one_product_without_gradient(p, x, h):
+    a = p.W_a @ x + p.b_a
+    n = tanh(p.W_n @ x + p.U_n @ h + p.b_n)
+    h = where(a > h, n, 0.9 * h)
+    return h
+
+
+@pytest.mark.parametrize("own", [one_product_before_the_loop, one_product_without_gradient], ids=str)
+def test_stacked_products_of_which_the_loop_reads_a_part(own, monkeypatch):
+    """Products of x with one bias each share a tensor; its gradient has a place for all of them."""
+    layer = layer_of(own, 3, 19)
+    assert_same(layer, torch.randn(4, 5, 3, dtype=torch.float64), monkeypatch)
