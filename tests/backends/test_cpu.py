@@ -339,7 +339,9 @@ def one_product_without_gradient(p, x, h):
     return h
 
 
-@pytest.mark.parametrize("own", [one_product_before_the_loop, one_product_without_gradient], ids=str)
+@pytest.mark.parametrize(
+    "own", [one_product_before_the_loop, one_product_without_gradient], ids=str
+)
 def test_stacked_products_of_which_the_loop_reads_a_part(own, monkeypatch):
     """Products of x with one bias each share a tensor; its gradient has a place for all of them."""
     layer = layer_of(own, 3, 19)
