@@ -50,6 +50,7 @@ class Weighted(nn.Module):
         initial.check_wishes(init, self.weight_names)
         self.init = {**self.cell.init, **init}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
+        self._check_input()
         self.stacks = layout(self.graph)
         for layer, _, suffix in self.places():
             self._register(layer, suffix, factory)
@@ -76,9 +77,26 @@ class Weighted(nn.Module):
             for direction in self.directions:
                 yield layer, direction, place_suffix(layer, direction)
 
+    def _features(self, layer: int) -> int:
+        """I, features that a layer reads."""
+        return len(self.directions) * self.output_size if layer else self.input_size
+
+    def _check_input(self) -> None:
+        """Refuse a layer whose cell adds x to its units, and whose x has another size."""
+        x = self.graph.leaf("x")
+        assert x is not None
+        (letter,) = self.graph.shape(x)
+        for layer in range(self.num_layers if letter != "I" else 0):
+            given, needed = self._features(layer), self.sizes[letter]
+            if given != needed:
+                raise UsageError(
+                    f"cell {self.cell.name} joins x with its units, so layer {layer} needs "
+                    f"{needed} features ({letter}) and would read {given}. Choose hidden_size = "
+                    "input_size and one direction, or put a linear layer before."
+                )
+
     def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
-        inside = len(self.directions) * self.output_size
-        sizes = {"I": self.input_size if layer == 0 else inside, **self.sizes}
+        sizes = {"I": self._features(layer), **self.sizes}
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
             empty = torch.empty(len(stack.members) * rows, *rest, **factory)
