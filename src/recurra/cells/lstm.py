@@ -1,6 +1,7 @@
 """Long short-term memory with a forget gate. Gers, Schmidhuber & Cummins 2000.
 
-Without the gate: Hochreiter & Schmidhuber 1997.
+Without the gate: Hochreiter & Schmidhuber 1997. It is NP in Greff et al. 2015, arXiv:1503.04069, and
+with its forget bias of 1 LSTM-b in Jozefowicz et al. 2015.
 """
 
 from recurra.graph import cell, sigmoid, tanh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from recurra.errors import UnknownNameError, UsageError
@@ -17,9 +18,15 @@ from recurra.graph.rewrite import (
 
 @lru_cache(maxsize=512)
 def variant(
-    graph: Graph, recurrent_dropout: bool, zoneout: tuple[str, ...], reset: bool, lengths: bool
+    graph: Graph,
+    recurrent_dropout: bool,
+    zoneout: tuple[str, ...],
+    reset: bool,
+    lengths: bool,
+    shown: tuple[str, ...] = (),
 ) -> Graph:
     """The graph of a cell with the options of one call written into it."""
+    graph = replace(graph, shown=shown) if shown else graph
     if recurrent_dropout:
         graph = with_recurrent_dropout(graph)
     if zoneout:

@@ -160,12 +160,16 @@ class Recurrent(Weighted):
         """All layers: the output (T, B, ·) of the last, the states of all after the last step."""
         x = call.sequences.x
         after: list[tuple[Tensor, ...]] = []
+        calls = dict.fromkeys(self.directions, call)
         for layer in range(self.num_layers):
             outputs = []
-            for direction in self.directions:
-                output, states = self._direction(call, layer, direction, x, before[len(after)])
+            for direction, own in calls.items():
+                output, states, shown = self._direction(
+                    own, layer, direction, x, before[len(after)]
+                )
                 outputs.append(output)
                 after.append(states)
+                calls[direction] = own.handed(shown)
             joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             x = joined + x if self.residual and joined.shape == x.shape else joined
             if layer + 1 < self.num_layers:
@@ -174,8 +178,8 @@ class Recurrent(Weighted):
 
     def _direction(
         self, call: Call, layer: int, direction: str, x: Tensor, before: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One direction of one layer: (T, B, H) and its states after the last step."""
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """One direction of one layer: (T, B, H), its last states, what it hands to the next."""
         steps, rows = x.shape[:2]
         suffix = place_suffix(layer, direction)
         if self.training and self.input_dropout:
@@ -186,13 +190,18 @@ class Recurrent(Weighted):
             tuple(self.zoneout),
             call.reset is not None,
             call.sequences.alive is not None,
+            tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
         values = steps * rows * self.hidden_size
         backend = choose(graph, x.device, before[0].dtype, values).backend
         output, after = backend.run(graph, self.weights(suffix), given)
-        return call.sequences.reversed(output) if direction == "reverse" else output, after
+        results = (output, *after[len(before) :])  # behind the states comes what is shown
+        if direction == "reverse":
+            results = tuple(map(call.sequences.reversed, results))
+        output, *shown = results
+        return output, after[: len(before)], dict(zip(self.handed_on, shown, strict=False))
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
         steps, rows = x.shape[:2]

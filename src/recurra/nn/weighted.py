@@ -12,6 +12,7 @@ from recurra import cells
 from recurra.backends import Weights
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Cell, Graph
+from recurra.graph.facts import below
 from recurra.graph.rewrite import without_biases
 from recurra.nn import initial
 from recurra.nn.fixed import fixed_weight
@@ -64,6 +65,11 @@ class Weighted(nn.Module):
     def output_size(self) -> int:
         """Features that one direction of a layer gives out."""
         return self.sizes[self.graph.shapes[self.graph.output][0]]
+
+    @property
+    def handed_on(self) -> dict[str, str]:
+        """What a layer hands to the one above beside its output: {"c_below": "c"}."""
+        return {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
 
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
