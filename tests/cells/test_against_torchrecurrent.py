@@ -45,6 +45,15 @@ CASES: dict[str, Case] = {
     ),
     "atr": case("ATRCell", weight_ih="W_v", weight_hh="U_q"),
     "brc": case("BRCell", weight_ih="W_a W_c W_n", weight_hh="u_a u_c", bias_hh="b_a b_c"),
+    "mut1": case(  # tanh(x) of the paper: theirs puts a matrix before it, here the identity
+        "MUT1Cell", weight_ih="W_z W_r 1", weight_hh="U_r U_n", bias_ih="b_z b_r 0", bias_hh="0 b_n"
+    ),
+    "mut2": case(  # x of the paper in r: theirs puts a matrix before it, here the identity
+        "MUT2Cell", weight_ih="W_z 1 W_n", weight_hh="U_z U_r U_n", bias_ih="b_z b_r b_n"
+    ),
+    "mut3": case(
+        "MUT3Cell", weight_ih="W_z W_r W_n", weight_hh="U_z U_r U_n", bias_ih="b_z b_r b_n"
+    ),
     "nbrc": case("NBRCell", weight_ih="W_a W_c W_n", weight_hh="U_a U_c", bias_hh="b_a b_c"),
     "cfn": case("CFNCell", weight_ih="W_f W_i W_h", weight_hh="U_f U_i", bias_hh="b_f b_i"),
     "cornn": case(

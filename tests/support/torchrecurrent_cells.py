@@ -20,9 +20,9 @@ class Case:
 
     Attributes:
         theirs: the name of its class.
-        weights: for each parameter, the names of our weights; "0" is a block of zeros, "-" alone
-            leaves the parameter as it is made. What is not listed is zero: their second bias, and
-            biases that a paper does not print.
+        weights: for each parameter, the names of our weights; "0" is a block of zeros, "1" the
+            identity, "-" alone leaves the parameter as it is made. What is not listed is zero:
+            their second bias, and biases that a paper does not print.
         options: how it is constructed.
     """
 
@@ -41,16 +41,21 @@ class Case:
                 if self.weights.get(name) == "-":
                     continue
                 parameter.zero_()
-                for ours, part in self.parts(name, parameter):
-                    part.copy_(layer.weight(ours))
+                for block, part in self._blocks(name, parameter):
+                    if block == "1":
+                        nn.init.eye_(part)
+                    elif block != "0":
+                        part.copy_(layer.weight(block))
         return cell
 
     def parts(self, name: str, values: Tensor) -> list[tuple[str, Tensor]]:
         """(our weight, where it stands) for each weight of ours in a parameter of theirs."""
+        return [(block, part) for block, part in self._blocks(name, values) if block not in "01-"]
+
+    def _blocks(self, name: str, values: Tensor) -> list[tuple[str, Tensor]]:
         blocks = self.weights.get(name, "").split()
         places = values.chunk(len(blocks)) if len(blocks) > 1 else (values,) * len(blocks)
-        found = zip(blocks, places, strict=True)
-        return [(block, place) for block, place in found if block not in "0-"]
+        return list(zip(blocks, places, strict=True))
 
 
 def case(theirs: str, options: dict[str, Any] | None = None, **weights: str) -> Case:

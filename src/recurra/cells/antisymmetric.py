@@ -1,4 +1,4 @@
-"""Antisymmetric recurrent network. Chang, Chen, Haber & Chi 2019, arXiv:1902.09689, equation 12.
+"""Antisymmetric recurrent network. Chang, Chen, Haber & Chi 2019, arXiv:1902.09689.
 
 The step is 0.1 and the diffusion 0.01; the paper tunes both.
 """

@@ -1,7 +1,7 @@
 """Antisymmetric recurrent network with a gate. Chang, Chen, Haber & Chi 2019, arXiv:1902.09689.
 
-Equations 13 and 14; gate and candidate share the recurrent matrix. The step is 0.1 and the
-diffusion 0.01; the paper tunes both.
+Gate and candidate share the recurrent matrix. The step is 0.1 and the diffusion 0.01; the paper
+tunes both.
 """
 
 from recurra.graph import cell, sigmoid, tanh, transpose

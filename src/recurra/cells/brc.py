@@ -1,4 +1,4 @@
-"""Bistable recurrent cell. Vecoven, Ernst & Drion 2021, PLOS ONE 16(6), e0252676, equations 4-6.
+"""Bistable recurrent cell. Vecoven, Ernst & Drion 2021, PLOS ONE 16(6), e0252676.
 
 The printed equations have no bias; those of the gates are from the authors' program.
 """

@@ -1,7 +1,7 @@
 """Deep simple gated unit. Gao & Glowacka 2016, arXiv:1604.02910.
 
-x_g, z_g and z_out of the paper are a, m and n here. The hard sigmoid is that of Theano, with which
-the authors worked: slope 0.2, where torch has 1/6.
+x_g, z_g and z_out of the paper are a, m and n here. The hard sigmoid is that of Theano and Keras
+of the time: slope 0.2, where torch has 1/6.
 """
 
 from recurra.graph import cell, maximum, minimum, sigmoid, tanh

@@ -1,6 +1,6 @@
 """Intersection network (+RNN). Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913.
 
-Equation 5. The output y is mixed from x, so a layer has as many units as features.
+The output y is mixed from x, so a layer has as many units as features.
 """
 
 from recurra.graph import cell, relu, sigmoid, tanh

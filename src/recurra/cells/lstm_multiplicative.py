@@ -1,7 +1,4 @@
-"""Multiplicative long short-term memory. Krause, Lu, Murray & Renals 2016, arXiv:1609.07959.
-
-Equations 15-20.
-"""
+"""Multiplicative long short-term memory. Krause, Lu, Murray & Renals 2016, arXiv:1609.07959."""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,4 @@
-"""MinimalRNN. Chen 2017, arXiv:1711.06788, equations 1-3.
+"""MinimalRNN. Chen 2017, arXiv:1711.06788.
 
 The map of the input is one layer with tanh.
 """

@@ -1,6 +1,6 @@
 """Structurally constrained recurrent network. Mikolov, Joulin, Chopra, Mathieu & Ranzato 2014.
 
-arXiv:1412.7753, equations 5-7, without the softmax: y goes to it. The slow units s keep 0.95 of
+arXiv:1412.7753, without the softmax: y goes to it. The slow units s keep 0.95 of
 their value, as in the paper, and are as many as those of h. h is fed back, y is not.
 """
 

@@ -1,7 +1,4 @@
-"""Update gate recurrent network. Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913.
-
-Equation 4.
-"""
+"""Update gate recurrent network. Collins, Sohl-Dickstein & Sussillo 2017, arXiv:1611.09913."""
 
 from recurra.graph import cell, sigmoid, tanh
 

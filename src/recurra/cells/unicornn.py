@@ -1,6 +1,6 @@
 """Undamped independent controlled oscillatory recurrent network. Rusch & Mishra 2021.
 
-arXiv:2103.05487, equation 4. The step is 0.1 and alpha 1; the paper tunes both.
+arXiv:2103.05487. The step is 0.1 and alpha 1; the paper tunes both.
 """
 
 from recurra.graph import cell, sigmoid, tanh
