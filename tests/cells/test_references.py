@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from importlib.resources import files
 
 import pytest
@@ -29,8 +30,7 @@ def test_an_entry_says_who_what_when_and_where(key: str) -> None:
     kind, fields = ENTRIES[key]
     assert {"author", "title", "year"} <= set(fields)
     assert re.fullmatch(r"(19|20)\d\d", fields["year"])
-    places: list[set[str]] = [{"doi"}, {"eprint"}, {"url"}, {"volume"}, {"institution", "number"}]
-    assert any(place <= set(fields) for place in places)
+    assert {"doi", "eprint", "url", "volume", "institution", "howpublished"} & set(fields)
     if "eprint" in fields:
         assert fields["archiveprefix"] == "arXiv"
         assert re.fullmatch(r"\d{4}\.\d{4,5}", fields["eprint"])
@@ -47,4 +47,6 @@ def test_the_first_source_is_that_of_the_docstring(name: str) -> None:
     """The surname of its first author stands in the citation."""
     cell = cells.get(name)
     author = ENTRIES[cell.cite[0]][1]["author"].split(",")[0]
-    assert re.sub(r'[{}\\"]', "", author) in cell.citation.replace("ü", "u")
+    plain = unicodedata.normalize("NFKD", cell.citation)
+    letters = [re.sub(r"[^A-Za-z]", "", text) for text in (author, plain)]
+    assert letters[0] in letters[1]
