@@ -1,7 +1,8 @@
 """Clockwork RNN. Koutník, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511, equation 6.
 
 Up to nine modules of equal size with the periods T_h of 1, 2, 4, ..., 256 steps; a unit moves when
-its period divides t, which counts from 0. M_h lets a module read those that are as slow or slower.
+its period divides t, which counts from 0, and rests where r is 1. M_h lets a module read itself
+and slower ones.
 """
 
 from recurra.graph import cell, floor, tanh, where
@@ -22,6 +23,6 @@ def module(unit, sizes):
     cite="koutnik2014",
 )
 def clockwork(p, x, t, h):
-    rest = t - p.T_h * floor(t / p.T_h) > 0.5
-    h = where(rest, h, tanh(p.W_h @ x + (p.M_h * p.U_h) @ h + p.b_h))
+    r = t - p.T_h * floor(t / p.T_h) > 0.5
+    h = where(r, h, tanh(p.W_h @ x + (p.M_h * p.U_h) @ h + p.b_h))
     return h

@@ -1,7 +1,7 @@
 """Gated recurrent unit told as selective write, read and forget. Khapra 2018, CS7015, lecture 14.
 
-Indian Institute of Technology Madras. The gate o stands in the place of the reset gate, 1 - i in the
-place of the forget gate; the candidate g is squashed by the sigmoid.
+Indian Institute of Technology Madras. The gate o stands in the place of the reset gate, 1 - i in
+the place of the forget gate; the candidate g is squashed by the sigmoid.
 """
 
 from recurra.graph import cell, sigmoid

@@ -1,7 +1,7 @@
 """Recurrent network of rectified units that starts as the identity. Le, Jaitly & Hinton 2015.
 
-arXiv:1504.00941. The paper draws W_h from a Gaussian with a deviation of 0.001; here it starts as in
-any layer.
+arXiv:1504.00941. The paper draws W_h from a Gaussian with a deviation of 0.001; here it starts as
+in any layer.
 """
 
 from recurra.graph import cell, relu

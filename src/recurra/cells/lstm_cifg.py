@@ -10,7 +10,7 @@ from recurra.graph import cell, sigmoid, tanh
     state="h, c",
     year=2015,
     init={"b_f": 1.0},
-    purpose="an LSTM with a quarter fewer weights: what is forgotten makes room for what is written",
+    purpose="an LSTM with three gates' weights: what is forgotten makes room for the new",
     cite="greff2015",
 )
 def lstm_cifg(p, x, h, c):

@@ -1,7 +1,7 @@
 """Peephole long short-term memory with full gate recurrence. Greff et al. 2015.
 
 arXiv:1503.04069, variant FGR: every gate also reads the three gates of the step before. Ri_f leads
-from i to f; q and r are the parts that f and o read.
+from i to f; k, q and r are what i, f and o read of them.
 """
 
 from recurra.graph import cell, sigmoid, tanh
@@ -15,9 +15,10 @@ from recurra.graph import cell, sigmoid, tanh
     cite="greff2015",
 )
 def lstm_fgr(p, x, h, c, i, f, o):
-    r = p.Ri_o @ i + p.Rf_o @ f + p.Ro_o @ o
+    k = p.Ri_i @ i + p.Rf_i @ f + p.Ro_i @ o
     q = p.Ri_f @ i + p.Rf_f @ f + p.Ro_f @ o
-    i = sigmoid(p.W_i @ x + p.U_i @ h + p.v_i * c + p.Ri_i @ i + p.Rf_i @ f + p.Ro_i @ o + p.b_i)
+    r = p.Ri_o @ i + p.Rf_o @ f + p.Ro_o @ o
+    i = sigmoid(p.W_i @ x + p.U_i @ h + p.v_i * c + k + p.b_i)
     f = sigmoid(p.W_f @ x + p.U_f @ h + p.v_f * c + q + p.b_f)
     g = tanh(p.W_g @ x + p.U_g @ h + p.b_g)
     c = f * c + i * g

@@ -1,7 +1,6 @@
 """Long short-term memory that starts with a forget bias of 0. Jozefowicz et al. 2015, ICML 37.
 
-The paper's LSTM; with the bias of 1, its LSTM-b, it is `lstm`. The paper prints tanh for the gates i
-and o, which we take for a slip.
+The paper's LSTM; with the bias of 1, its LSTM-b, it is `lstm`.
 """
 
 from recurra.graph import cell, sigmoid, tanh

@@ -1,7 +1,7 @@
 """Grid LSTM over time and depth. Kalchbrenner, Danihelka & Graves 2015.
 
-arXiv:1507.01526, equations 1 and 2 in two dimensions: time (h, m) and depth (x, m_d), which the layers
-hand on; m_d starts as 0. No biases, as printed.
+arXiv:1507.01526, in two dimensions: time (h, m), and depth (x, m_d), which goes from layer to layer
+and starts as m_d = 0. No biases, as printed.
 """
 
 from recurra.graph import cell, sigmoid, tanh
@@ -11,6 +11,7 @@ from recurra.graph import cell, sigmoid, tanh
     state="h, m",
     year=2015,
     output="y",
+    shapes={"m_d_below": "H"},
     purpose="deep stacks: memory along the layers as along time",
     cite="kalchbrenner2015",
 )

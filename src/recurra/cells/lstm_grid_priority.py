@@ -1,7 +1,8 @@
 """Grid LSTM over time and depth, depth last. Kalchbrenner, Danihelka & Graves 2015.
 
-arXiv:1507.01526, equations 1 and 2 in two dimensions: time (h, m) and depth (x, m_d), which the layers
-hand on; m_d starts as 0. No biases, as printed. The priority dimension, depth, reads the new h.
+arXiv:1507.01526, in two dimensions: time (h, m), and depth (x, m_d), which goes from layer to layer
+and starts as m_d = 0. No biases, as printed. Depth, the dimension with priority, reads
+the new h.
 """
 
 from recurra.graph import cell, sigmoid, tanh
@@ -11,6 +12,7 @@ from recurra.graph import cell, sigmoid, tanh
     state="h, m",
     year=2015,
     output="y",
+    shapes={"m_d_below": "H"},
     purpose="deep stacks where each layer sees what the step has made of its memory",
     cite="kalchbrenner2015",
 )

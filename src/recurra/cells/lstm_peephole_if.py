@@ -1,6 +1,6 @@
-"""Long short-term memory with peepholes to its input and forget gate only. Gers, Schraudolph & Schmidhuber 2002.
+"""Long short-term memory with peepholes to its input and forget gate only. Gers et al. 2002.
 
-JMLR 3, 115-143, where all three gates have one.
+Gers, Schraudolph & Schmidhuber, JMLR 3, 115-143, where all three gates have one.
 """
 
 from recurra.graph import cell, sigmoid, tanh

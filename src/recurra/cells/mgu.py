@@ -6,7 +6,7 @@ from recurra.graph import cell, sigmoid, tanh
 @cell(
     state="h",
     year=2016,
-    purpose="a GRU with one gate: two thirds of its weights",
+    purpose="a GRU with one gate, two thirds of its weights",
     cite="zhou2016",
 )
 def mgu(p, x, h):

@@ -1,4 +1,7 @@
-"""Minimal gated unit whose gate does not read x. Heck & Salem 2017, arXiv:1701.03452, MGU1."""
+"""Minimal gated unit whose gate does not read x. Heck & Salem 2017.
+
+arXiv:1701.03452, variant MGU1.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

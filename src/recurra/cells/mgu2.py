@@ -1,4 +1,7 @@
-"""Minimal gated unit whose gate does not read x and the bias. Heck & Salem 2017, arXiv:1701.03452, MGU2."""
+"""Minimal gated unit whose gate does not read x and the bias. Heck & Salem 2017.
+
+arXiv:1701.03452, variant MGU2.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -1,4 +1,7 @@
-"""Minimal gated unit whose gate does not read x and h. Heck & Salem 2017, arXiv:1701.03452, MGU3."""
+"""Minimal gated unit whose gate does not read x and h. Heck & Salem 2017.
+
+arXiv:1701.03452, variant MGU3.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

@@ -20,7 +20,7 @@ from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import probability, variant, zoneout_rates
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
-from recurra.nn.weighted import Weighted, place_suffix
+from recurra.nn.weighted import Weighted
 
 _SHOWN: dict[str, Any] = {
     "num_layers": 1,
@@ -33,6 +33,7 @@ _SHOWN: dict[str, Any] = {
     "zoneout": {},
     "residual": False,
     "learn_initial_state": False,
+    "tied": False,
 }
 
 
@@ -55,6 +56,7 @@ class Recurrent(Weighted):
             (Krueger et al. 2017, arXiv:1606.01305).
         residual: add a layer's input to its output where both have the same size.
         learn_initial_state: train the state with which a sequence starts; else it is zero.
+        tied: all layers have the weights of the first (Kalchbrenner et al. 2015, arXiv:1507.01526).
         init: initial values by weight name with wildcards, over the cell's own wishes, such as
             {"b_f": 1.0, "U_*": "orthogonal"}.
         sizes: sizes that the cell reads beside I and H, such as {"P": 64}.
@@ -89,6 +91,7 @@ class Recurrent(Weighted):
         zoneout: float | Mapping[str, float] = 0.0,
         residual: bool = False,
         learn_initial_state: bool = False,
+        tied: bool = False,
         init: Mapping[str, float | str] | None = None,
         sizes: Mapping[str, int] | None = None,
         layout: Callable[[Graph], tuple[Stack, ...]] = stacked_by_shape,
@@ -107,6 +110,7 @@ class Recurrent(Weighted):
             sizes or {},
             layout,
             {"device": device, "dtype": dtype},
+            tied,
         )
         self.batch_first = batch_first
         self.dropout = probability("dropout", dropout)
@@ -181,7 +185,7 @@ class Recurrent(Weighted):
     ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
         """One direction of one layer: (T, B, H), its last states, what it hands to the next."""
         steps, rows = x.shape[:2]
-        suffix = place_suffix(layer, direction)
+        suffix = self.suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
         graph = variant(

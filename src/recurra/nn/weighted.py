@@ -37,6 +37,7 @@ class Weighted(nn.Module):
         sizes: Mapping[str, int],
         layout: Callable[[Graph], tuple[Stack, ...]],
         factory: Mapping[str, Any],
+        tied: bool = False,
     ) -> None:
         super().__init__()
         self.cell = cells.get(cell)
@@ -47,12 +48,13 @@ class Weighted(nn.Module):
         self.bias = bias
         self.bidirectional = bidirectional
         self.learn_initial_state = learn_initial_state
+        self.tied = tied
         initial.check_wishes(init, self.weight_names)
         self.init = {**self.cell.init, **init}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
         self._check_input()
         self.stacks = layout(self.graph)
-        for layer, _, suffix in self.places():
+        for suffix, layer in {suffix: layer for layer, _, suffix in self.places()}.items():
             self._register(layer, suffix, factory)
         self.reset_parameters()
 
@@ -75,7 +77,11 @@ class Weighted(nn.Module):
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
             for direction in self.directions:
-                yield layer, direction, place_suffix(layer, direction)
+                yield layer, direction, self.suffix(layer, direction)
+
+    def suffix(self, layer: int, direction: str) -> str:
+        """The end of the names of a layer's parameters; all tied layers have those of the first."""
+        return place_suffix(0 if self.tied else layer, direction)
 
     def _features(self, layer: int) -> int:
         """I, features that a layer reads."""
@@ -86,6 +92,12 @@ class Weighted(nn.Module):
         x = self.graph.leaf("x")
         assert x is not None
         (letter,) = self.graph.shape(x)
+        if self.tied and self.num_layers > 1 and self._features(0) != self._features(1):
+            raise UsageError(
+                f"tied layers have one set of weights, and layer 0 would read {self._features(0)} "
+                f"features, the others {self._features(1)}. Choose input_size={self._features(1)}, "
+                "or put a linear layer before."
+            )
         for layer in range(self.num_layers if letter != "I" else 0):
             given, needed = self._features(layer), self.sizes[letter]
             if given != needed:
@@ -140,7 +152,7 @@ class Weighted(nn.Module):
             raise UsageError(f"layer {layer} does not exist; there are 0 to {self.num_layers - 1}.")
         if direction not in self.directions:
             raise UnknownNameError("direction", direction, self.directions)
-        return self.weights(place_suffix(layer, direction))[name]
+        return self.weights(self.suffix(layer, direction))[name]
 
     @torch.no_grad()
     def set_weight(
@@ -150,7 +162,7 @@ class Weighted(nn.Module):
         self.weight(name, layer, direction)  # checks the name and the place
         for stack in self.stacks:
             if name in stack.members:
-                stored = getattr(self, stack.name + place_suffix(layer, direction))
+                stored = getattr(self, stack.name + self.suffix(layer, direction))
                 Weights([(stack.members, stored)], {})[name].copy_(torch.as_tensor(value))
                 value = 0.0
 

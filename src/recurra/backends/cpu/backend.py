@@ -42,9 +42,7 @@ class Cpu(Backend):
         if _transformed():
             return "PyTorch is tracing or transforming this call"
         if graph.shown:
-            return (
-                f"kernels give out one sequence, and {', '.join(graph.shown)} is wanted beside it"
-            )
+            return f"{', '.join(graph.shown)} is wanted beside the output; kernels give out one"
         if values is not None and values < self.least:
             return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None
