@@ -1,6 +1,7 @@
 """Modules with weights and state: a cell over time, stacked, both ways; and torch's namesakes."""
 
 from recurra.nn.dropout import Dropout
+from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
@@ -11,6 +12,8 @@ __all__ = [
     "LSTM",
     "RNN",
     "Dropout",
+    "GridBlock",
+    "GridLSTM",
     "Recurrent",
     "State",
     "Stream",

@@ -24,7 +24,8 @@ def in_pieces(
 
     Args:
         run: sequences by name, each (T, B, size), and states (B, size) -> output (T, B, size) and
-            the states after it. It must draw no random numbers.
+            the states after it, behind them what is shown, (T, B, size). It must draw no random
+            numbers.
         sequences: of all steps.
         before: the states.
         every: steps of a piece; the last may be shorter.
@@ -38,6 +39,7 @@ def in_pieces(
         return (output, *after)
 
     stands: list[Tensor] = []
+    shown: list[list[Tensor]] = []
     # One split for each sequence: its gradient is put together once, not a full one for each piece.
     for piece in zip(*(value.split(every) for value in sequences.values()), strict=True):
         output, *after = checkpoint(
@@ -47,9 +49,10 @@ def in_pieces(
             room = output.new_empty(steps, *output.shape[1:])
         place = room.narrow(0, every * len(stands), len(output))
         stands.append(_Moved.apply(output, place))
-        states = tuple(after)
+        states = tuple(after[: len(before)])
+        shown.append(after[len(before) :])
     whole: Tensor = _Whole.apply(room, every, *stands)
-    return whole, states
+    return whole, (*states, *(torch.cat(parts) for parts in zip(*shown, strict=True)))
 
 
 class _Moved(torch.autograd.Function):

@@ -22,7 +22,7 @@ from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
 from recurra.nn.stream import Stream
-from recurra.nn.weighted import Weighted, count, place_suffix
+from recurra.nn.weighted import Weighted, count
 
 _SHOWN: dict[str, Any] = {
     "num_layers": 1,
@@ -36,6 +36,7 @@ _SHOWN: dict[str, Any] = {
     "residual": False,
     "learn_initial_state": False,
     "checkpoint_every": None,
+    "tied": False,
 }
 
 
@@ -60,6 +61,7 @@ class Recurrent(Weighted):
         learn_initial_state: train the state with which a sequence starts; else it is zero.
         checkpoint_every: steps of a piece, to train on long sequences in less memory: only states
             between pieces and the output are kept, the backward pass runs each piece again.
+        tied: all layers have the weights of the first (Kalchbrenner et al. 2015, arXiv:1507.01526).
         init: initial values by weight name with wildcards, over the cell's own wishes, such as
             {"b_f": 1.0, "U_*": "orthogonal"}.
         sizes: sizes that the cell reads beside I and H, such as {"P": 64}.
@@ -95,6 +97,7 @@ class Recurrent(Weighted):
         residual: bool = False,
         learn_initial_state: bool = False,
         checkpoint_every: int | None = None,
+        tied: bool = False,
         init: Mapping[str, float | str] | None = None,
         sizes: Mapping[str, int] | None = None,
         layout: Callable[[Graph], tuple[Stack, ...]] = stacked_by_shape,
@@ -113,6 +116,7 @@ class Recurrent(Weighted):
             sizes or {},
             layout,
             {"device": device, "dtype": dtype},
+            tied,
         )
         self.batch_first = batch_first
         self.dropout = probability("dropout", dropout)
@@ -169,12 +173,16 @@ class Recurrent(Weighted):
         """All layers: the output (T, B, ·) of the last, the states of all after the last step."""
         x = call.sequences.x
         after: list[tuple[Tensor, ...]] = []
+        calls = dict.fromkeys(self.directions, call)
         for layer in range(self.num_layers):
             outputs = []
-            for direction in self.directions:
-                output, states = self._direction(call, layer, direction, x, before[len(after)])
+            for direction, own in calls.items():
+                output, states, shown = self._direction(
+                    own, layer, direction, x, before[len(after)]
+                )
                 outputs.append(output)
                 after.append(states)
+                calls[direction] = own.handed(shown)
             joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             x = joined + x if self.residual and joined.shape == x.shape else joined
             if layer + 1 < self.num_layers:
@@ -183,10 +191,10 @@ class Recurrent(Weighted):
 
     def _direction(
         self, call: Call, layer: int, direction: str, x: Tensor, before: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One direction of one layer: (T, B, H) and its states after the last step."""
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """One direction of one layer: (T, B, H), its last states, what it hands to the next."""
         steps, rows = x.shape[:2]
-        suffix = place_suffix(layer, direction)
+        suffix = self.suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
         graph = variant(
@@ -195,6 +203,7 @@ class Recurrent(Weighted):
             tuple(self.zoneout),
             call.reset is not None,
             call.sequences.alive is not None,
+            tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
@@ -209,7 +218,11 @@ class Recurrent(Weighted):
             output, after = in_pieces(piece, sequences, before, every)
         else:
             output, after = piece(sequences, before)
-        return call.sequences.reversed(output) if direction == "reverse" else output, after
+        results = (output, *after[len(before) :])  # behind the states comes what is shown
+        if direction == "reverse":
+            results = tuple(map(call.sequences.reversed, results))
+        output, *shown = results
+        return output, after[: len(before)], dict(zip(self.handed_on, shown, strict=False))
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
         steps, rows = x.shape[:2]

@@ -261,19 +261,20 @@ def _source_gradients(
 ) -> list[Tensor | None]:
     found: list[Tensor | None] = []
     for number, source in enumerate(sources):
-        mine = [
-            (position, d)
-            for (which, position, _), d in zip(
-                call.operands.reads, call.operands.split.backward.reads, strict=True
-            )
-            if which == number
-        ]
-        parts = [room[d] if d is not None else None for _, d in sorted(mine, key=lambda m: m[0])]
-        like = next((part for part in parts if part is not None), None)
-        if like is None:
+        mine: dict[int, Tensor | None] = {}
+        members = 1
+        for (which, position, count), d in zip(
+            call.operands.reads, call.operands.split.backward.reads, strict=True
+        ):
+            if which == number:
+                mine[position], members = None if d is None else room[d], count
+        present = [part for part in mine.values() if part is not None]
+        if not present:
             found.append(None)
             continue
-        whole = _beside([torch.zeros_like(like) if part is None else part for part in parts])
+        zero = torch.zeros_like(present[0]) if len(present) < members else present[0]
+        parts = [mine.get(position) for position in range(members)]
+        whole = _beside([zero if part is None else part for part in parts])
         found.append(
             whole.sum(0, keepdim=True) if source.shape[0] == 1 != whole.shape[0] else whole
         )
