@@ -160,8 +160,9 @@ def test_nothing_is_read_that_was_not_written(monkeypatch):
     original = memory.empty
     monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(float("nan")))
     for name in cells.names():
-        layer = layer_of(name, 3, 19)
-        x = torch.randn(3, 5, 3, dtype=torch.float64)
+        size = features(name, 3, 19)
+        layer = layer_of(name, size, 19)
+        x = torch.randn(3, 5, size, dtype=torch.float64)
         found = results(Cpu(least=0), layer, x, monkeypatch)
         assert all(value.isfinite().all() for _, value in found), name
 

@@ -20,7 +20,9 @@ class Given:
     Attributes:
         steps: T.
         rows: B.
-        sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar.
+        sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar. With
+            `alive` (T, B, 1), rows end: it is 1 before the end of a row and 0 from there on, where
+            the row keeps its states and gives out 0.
         per_row: for each given leaf by name, (B, size): the same in every step.
         states: for each state, (B, size), in the order of the graph.
     """

@@ -15,6 +15,7 @@ from recurra.backends.backend import Backend, Given
 from recurra.backends.plan import Plan, Program
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
+from recurra.graph.rewrite import with_lengths
 
 
 class Reference(Backend):
@@ -33,7 +34,7 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = _plan(graph)
+        plan = _plan(masked(graph) if "alive" in given.sequences else graph)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -56,6 +57,12 @@ class Reference(Backend):
         else:
             output, *shown = map(torch.stack, outputs)
         return output, (*states, *shown)
+
+
+@lru_cache(maxsize=256)
+def masked(graph: Graph) -> Graph:
+    """The graph whose rows stay as they are from the step in which the input `alive` is 0."""
+    return with_lengths(graph)
 
 
 @lru_cache(maxsize=256)

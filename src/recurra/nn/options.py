@@ -11,7 +11,6 @@ import torch
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.graph.rewrite import (
-    with_lengths,
     with_recurrent_dropout,
     with_reset,
     with_zoneout,
@@ -25,11 +24,10 @@ def variant(
     recurrent_dropout: bool,
     zoneout: tuple[str, ...],
     reset: bool,
-    lengths: bool,
     shown: tuple[str, ...] = (),
 ) -> str:
     """The graph of a cell, with the options of one call written into it, as text."""
-    return _variant(graph, recurrent_dropout, zoneout, reset, lengths, shown)
+    return _variant(graph, recurrent_dropout, zoneout, reset, shown)
 
 
 @lru_cache(maxsize=512)
@@ -38,7 +36,6 @@ def _variant(
     recurrent_dropout: bool,
     zoneout: tuple[str, ...],
     reset: bool,
-    lengths: bool,
     shown: tuple[str, ...],
 ) -> str:
     graph = replace(graph, shown=shown) if shown else graph
@@ -48,8 +45,7 @@ def _variant(
         graph = with_zoneout(graph, zoneout)
     if reset:
         graph = with_reset(graph)
-    # Last, so that a row that has ended keeps its state even where a reset is marked.
-    return dumps(with_lengths(graph) if lengths else graph)
+    return dumps(graph)
 
 
 @torch.compiler.assume_constant_result

@@ -202,7 +202,6 @@ class Recurrent(Weighted):
             self.training and self.recurrent_dropout > 0,
             tuple(self.zoneout),
             call.reset is not None,
-            call.sequences.alive is not None,
             tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)

@@ -72,7 +72,7 @@ class Stream:
         self._layer, self.batch, self.t = layer, count("batch", batch), 0
         own = next(layer.parameters())
         self._dtype, self._device = own.dtype, own.device
-        graph = loads(variant(layer.graph, False, tuple(zoneout), False, False))
+        graph = loads(variant(layer.graph, False, tuple(zoneout), False))
         self.choice = choose(graph, own.device, own.dtype)
         kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
         like = own.new_empty(0)

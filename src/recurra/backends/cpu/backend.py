@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
+from recurra.backends.cpu.batch import Ragged
 from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.operands import operands, text_of
 from recurra.backends.cpu.operators import recurrence
-from recurra.backends.reference import execute
+from recurra.backends.reference import execute, masked
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
 
@@ -50,16 +51,51 @@ class Cpu(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        text = text_of(graph)
-        taken = operands(text)
-        front = taken.split.front
-        values = front.blank(weights, given)
-        execute(front.constant, values)
-        execute(front.parallel, values)
-        dtype = given.states[0].dtype
-        tensors = [*(values[slot].to(dtype) for slot in taken.taken), *given.states]
-        output, *states = recurrence(tensors, text, given.steps)
-        return output, tuple(states)
+        if "alive" not in given.sequences:
+            return _run(graph, weights, given, given.steps, None)
+        if torch.compiler.is_compiling():  # how many rows there are is not known yet
+            return _run(masked(graph), weights, given, given.steps, None)
+        return _run_ragged(graph, weights, given)
+
+
+def _run(
+    graph: Graph, weights: Weights, given: Given, steps: int, lengths: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    text = text_of(graph)
+    taken = operands(text)
+    front = taken.split.front
+    values = front.blank(weights, given)
+    execute(front.constant, values)
+    execute(front.parallel, values)
+    dtype = given.states[0].dtype
+    tensors = [*(values[slot].to(dtype) for slot in taken.taken), *given.states]
+    output, *states = recurrence(tensors, text, steps, lengths)
+    return output, tuple(states)
+
+
+def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Rows sorted by length, and only what is before their ends; given back in order."""
+    alive = given.sequences["alive"]
+    lengths, order = alive.sum((0, 2)).long().sort(descending=True, stable=True)
+    if not alive.shape[1] or not lengths[0]:
+        return _run(masked(graph), weights, given, given.steps, None)
+    step, row = Ragged(lengths.numpy()).places
+    place = step * given.rows + order[row]
+
+    def packed(sequence: Tensor) -> Tensor:
+        return sequence.reshape(-1, sequence.shape[-1]).index_select(0, place).unsqueeze(0)
+
+    inside = Given(
+        1,
+        len(place),
+        {n: packed(s) for n, s in given.sequences.items() if n != "alive"},
+        {name: value.index_select(0, order[row]) for name, value in given.per_row.items()},
+        tuple(state.index_select(0, order) for state in given.states),
+    )
+    output, states = _run(graph, weights, inside, int(lengths[0]), lengths)
+    room = output.new_zeros(given.steps * given.rows, output.shape[-1])
+    whole = room.index_copy(0, place, output[0]).view(given.steps, given.rows, -1)
+    return whole, tuple(state.index_select(0, order.argsort()) for state in states)
 
 
 def _transformed() -> bool:

@@ -115,7 +115,7 @@ def gradients(
     sources, constants, stacked, _ = call.operands.divide(tensors)
     back, machine = call.operands.split.backward, call.compiled.gradients
     there = _Values.of(call, tensors, output, kept)
-    states = [Carried.starting(d, call.batch, history=False) for d in d_states]
+    states = [Carried.starting(d, call.batch, False, backwards=True) for d in d_states]
     matrices = call.operands.matrices(stacked)
     room = _room(machine, call, d_output, _groups(call))
     d_output = _row_by_row(d_output)

@@ -27,20 +27,26 @@ class Carried:
         slots: as `Batch.slots` makes them.
         batch: whose rows have the state.
         history: whether the state of every step is kept.
+        backwards: whether it is carried from the last step to the first.
     """
 
     slots: Tensor
     batch: Batch
     history: bool
+    backwards: bool = False
 
     @classmethod
-    def starting(cls, before: Tensor, batch: Batch, history: bool) -> Carried:
+    def starting(
+        cls, before: Tensor, batch: Batch, history: bool, backwards: bool = False
+    ) -> Carried:
         """Memory that holds the states (B, size) before the first step."""
-        return cls(batch.slots(before, history), batch, history)
+        return cls(batch.slots(before, history), batch, history, backwards)
 
     @property
     def last(self) -> Tensor:
         """The state after the last step of each row, (B, size)."""
+        if self.backwards:  # all rows end in the first step
+            return self.slots[self.batch.steps & 1]
         return self.batch.last(self.slots, self.history)
 
 
