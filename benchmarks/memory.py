@@ -60,7 +60,8 @@ def main() -> None:
     """Print a table, each line measured in a process of its own."""
     options = arguments().parse_args()
     if options.child:
-        return measure(options)
+        measure(options)
+        return
     one = 4 * options.steps * options.rows * options.size / MEGA
     print(f"T {options.steps:,}, B {options.rows}, I = H = {options.size}, {options.cell}, float32")
     print(f"input, output and their gradients: 4 x {one:.0f} = {4 * one:.0f} MB")

@@ -6,7 +6,10 @@ again, from the last to the first. Chen et al. 2016, arXiv:1604.06174.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -29,7 +32,7 @@ def in_pieces(
         before: the states.
         every: steps of a piece; the last may be shorter.
     """
-    names, states, room = tuple(sequences), before, None
+    names, states, room, give_back = tuple(sequences), before, None, _give_back()
     steps = len(sequences[names[0]])
 
     def again(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -37,7 +40,7 @@ def in_pieces(
         output, after = run(own, tensors[len(names) :])
         return (output, *after)
 
-    stands = []
+    stands: list[Tensor] = []
     # One split for each sequence: its gradient is put together once, not a full one for each piece.
     for piece in zip(*(value.split(every) for value in sequences.values()), strict=True):
         output, *after = checkpoint(
@@ -48,8 +51,21 @@ def in_pieces(
         place = room.narrow(0, every * len(stands), len(output))
         stands.append(_Moved.apply(output, place))
         states = tuple(after)
+        del output, place, after
+        give_back()
     whole: Tensor = _Whole.apply(room, every, *stands)
     return whole, states
+
+
+@lru_cache(maxsize=1)
+def _give_back() -> Callable[..., Any]:
+    """What gives free memory back to the system, where the C library is GNU's.
+
+    The states that stay lie between the large blocks that a piece has used, and cut them: the next
+    piece would find each of them too small by a little, and take new memory.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    return partial(trim, 0) if trim else lambda: None
 
 
 class _Moved(torch.autograd.Function):
