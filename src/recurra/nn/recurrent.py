@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -202,7 +203,7 @@ class Recurrent(Weighted):
             self.training and self.recurrent_dropout > 0,
             tuple(self.zoneout),
             call.reset is not None,
-            tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
+            self.shown if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
@@ -275,7 +276,7 @@ class Recurrent(Weighted):
         """
         own = next(self.parameters())
         values = None if steps is None or rows is None else steps * rows * self.hidden_size
-        return choose(self.graph, own.device, own.dtype, values)
+        return choose(replace(self.graph, shown=self.shown), own.device, own.dtype, values)
 
     def explain(self, steps: int | None = None, rows: int | None = None) -> str:
         """The backend that runs this layer, and why, as a sentence; arguments as of `choice`."""

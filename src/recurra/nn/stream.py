@@ -73,16 +73,16 @@ class Stream:
         if layer.handed_on and layer.num_layers > 1:
             raise UsageError(
                 f"cell {layer.cell.name} reads {', '.join(layer.handed_on)} of the layer below, "
-                "and a stream hands only outputs on. Make a stream of each layer, or give layer(x) the "
-                "whole sequence."
+                "and a stream hands only outputs on. Make a stream of each layer, or give layer(x) "
+                "the whole sequence."
             )
         self._layer, self.batch, self.t = layer, count("batch", batch), 0
         own = next(layer.parameters())
         self._dtype, self._device = own.dtype, own.device
-        graph = loads(variant(layer.graph, False, tuple(zoneout), False))
+        graph = loads(variant(layer.graph, False, tuple(zoneout), False, layer.shown))
         self.choice = choose(graph, own.device, own.dtype)
         kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
-        like = own.new_empty(0)
+        self._like = like = own.new_empty(0)
         self._steps = kind(_layers(layer, graph, zoneout, residual, like), self.batch, like)
         self._shapes = self._expected()
         self._x_shape = self._shapes.pop("x")
@@ -215,6 +215,8 @@ class Stream:
         for name in inputs:
             if name not in self._shapes:
                 raise UnknownNameError("input", name, list(self._shapes) or ["none but x"])
+        nothing = {name: self._like.new_zeros(self._shapes[name]) for name in self._layer.handed_on}
+        inputs = {**nothing, **inputs}  # there is nothing below the first layer
         missing = [name for name in self._shapes if name not in inputs]
         if missing:
             raise UsageError(
