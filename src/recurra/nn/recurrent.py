@@ -18,8 +18,8 @@ from recurra.nn.dropout import dropout as dropped
 from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import given_names, probability, variant, zoneout_rates
-from recurra.nn.sequence import Lengths, enter
-from recurra.nn.state import State
+from recurra.nn.sequence import Lengths, Sequences, enter
+from recurra.nn.state import State, each
 from recurra.nn.weighted import Weighted, place_suffix
 
 _SHOWN: dict[str, Any] = {
@@ -144,15 +144,31 @@ class Recurrent(Weighted):
         Raises:
             ShapeError: a tensor of another shape than the layer needs.
             UsageError: another number format than that of the weights, or a missing input.
+
+        Under `torch.autocast` x and the states may have any floating format. Products of inputs are
+        then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self._check_dtype(sequences.x)
+        if torch.is_autocast_enabled(sequences.x.device.type):
+            sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
         output, after = self._layers(call, before)
         return door.out(output, sequences.lengths), starting.join(after, door.batched)
+
+    def _in_own_format(
+        self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None
+    ) -> tuple[Sequences, State | None, Mapping[str, Tensor] | None]:
+        """What came in under autocast, in the number format of the weights."""
+        own = next(self.parameters()).dtype
+        return (
+            Sequences(sequences.x.to(own), sequences.lengths, sequences.alive),
+            None if state is None else each(state, lambda part: part.to(own)),
+            inputs and {name: value.to(own) for name, value in inputs.items()},
+        )
 
     def _layers(
         self, call: Call, before: list[tuple[Tensor, ...]]
@@ -180,9 +196,12 @@ class Recurrent(Weighted):
         suffix = place_suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
+        masked = False
+        if self.training and self.recurrent_dropout:
+            masked = True  # a truth in a branch is known to torch.compile, a comparison is not
         graph = variant(
             self.graph,
-            self.training and self.recurrent_dropout > 0,
+            masked,
             tuple(self.zoneout),
             call.reset is not None,
             call.sequences.alive is not None,
