@@ -56,4 +56,7 @@ class Backend(ABC):
     def run(
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The output (T, B, size) and the states after the last step, each (B, size)."""
+        """The output (T, B, size) and the states after the last step, each (B, size).
+
+        Behind the states come the sequences of `graph.shown`, each (T, B, size).
+        """

@@ -39,7 +39,7 @@ class Reference(Backend):
         execute(plan.parallel, values)
         slices = [(target, values[source].unbind(0)) for source, target in plan.per_step]
         states = given.states
-        outputs = []
+        outputs: list[list[Tensor]] = [[] for _ in plan.outputs]
         for t in range(given.steps):
             for slot, state in zip(plan.states, states, strict=True):
                 values[slot] = state
@@ -47,11 +47,15 @@ class Reference(Backend):
                 values[slot] = slices_of[t if len(slices_of) > 1 else 0]
             execute(plan.step, values)
             states = tuple(values[slot] for slot in plan.updates)
-            outputs.append(values[plan.output])
-        if not outputs:
-            size = plan.size(graph.shapes[graph.output][0], weights, given)
-            return given.states[0].new_zeros(0, given.rows, size), states
-        return torch.stack(outputs), states
+            for found, slot in zip(outputs, plan.outputs, strict=True):
+                found.append(values[slot])
+        if not given.steps:
+            sizes = [plan.size(graph.shapes[o][0], weights, given) for o in graph.outputs]
+            empty = given.states[0].new_zeros
+            output, *shown = [empty(0, given.rows, size) for size in sizes]
+        else:
+            output, *shown = map(torch.stack, outputs)
+        return output, (*states, *shown)
 
 
 @lru_cache(maxsize=256)

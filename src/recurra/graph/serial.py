@@ -36,6 +36,7 @@ def dumps(graph: Graph) -> str:
         "output": place[graph.output],
         "parameters": places(graph.parameters),
         "named": [[name, place[value]] for name, value in graph.named],
+        "shown": list(graph.shown),
         "shapes": [[place[leaf], list(shape)] for leaf, shape in graph.leaf_shapes],
     }
     return json.dumps(content, separators=(",", ":"))
@@ -80,4 +81,5 @@ def _graph(content: dict[str, Any]) -> Graph:
         parameters=some("parameters"),
         named=tuple((name, nodes[number]) for name, number in content["named"]),
         leaf_shapes=tuple((nodes[number], tuple(shape)) for number, shape in content["shapes"]),
+        shown=tuple(content["shown"]),
     )

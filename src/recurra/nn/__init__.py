@@ -1,8 +1,23 @@
 """Modules with weights and state: a cell over time, stacked, both ways; and torch's namesakes."""
 
 from recurra.nn.dropout import Dropout
+from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
+from recurra.nn.stream import Stream
 
-__all__ = ["GRU", "LSTM", "RNN", "Dropout", "Recurrent", "State", "detach", "from_torch", "select"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Dropout",
+    "GridBlock",
+    "GridLSTM",
+    "Recurrent",
+    "State",
+    "Stream",
+    "detach",
+    "from_torch",
+    "select",
+]

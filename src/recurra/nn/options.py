@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -20,16 +21,27 @@ from recurra.graph.serial import dumps, loads
 
 @torch.compiler.assume_constant_result
 def variant(
-    graph: Graph, recurrent_dropout: bool, zoneout: tuple[str, ...], reset: bool, lengths: bool
+    graph: Graph,
+    recurrent_dropout: bool,
+    zoneout: tuple[str, ...],
+    reset: bool,
+    lengths: bool,
+    shown: tuple[str, ...] = (),
 ) -> str:
     """The graph of a cell, with the options of one call written into it, as text."""
-    return _variant(graph, recurrent_dropout, zoneout, reset, lengths)
+    return _variant(graph, recurrent_dropout, zoneout, reset, lengths, shown)
 
 
 @lru_cache(maxsize=512)
 def _variant(
-    graph: Graph, recurrent_dropout: bool, zoneout: tuple[str, ...], reset: bool, lengths: bool
+    graph: Graph,
+    recurrent_dropout: bool,
+    zoneout: tuple[str, ...],
+    reset: bool,
+    lengths: bool,
+    shown: tuple[str, ...],
 ) -> str:
+    graph = replace(graph, shown=shown) if shown else graph
     if recurrent_dropout:
         graph = with_recurrent_dropout(graph)
     if zoneout:

@@ -40,6 +40,8 @@ class Cpu(Backend):
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
         if _transformed():
             return "PyTorch is tracing or transforming this call"
+        if graph.shown:
+            return f"{', '.join(graph.shown)} is wanted beside the output; kernels give out one"
         if values is not None and values < self.least:
             return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None

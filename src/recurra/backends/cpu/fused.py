@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu import memory
+from recurra.backends.cpu.batch import Batch, Fields, batch_of
 from recurra.backends.cpu.compiled import Compiled, Machine, compiled
 from recurra.backends.cpu.operands import Operands, operands
-from recurra.backends.cpu.product import transposed_product
+from recurra.backends.cpu.product import weight_gradient
 from recurra.backends.cpu.run import Carried, run
 from recurra.graph import Expression
 
@@ -25,22 +25,23 @@ class Call:
     Attributes:
         operands: which tensors it takes.
         compiled: its kernels.
-        steps: T.
-        rows: B.
+        batch: steps and rows.
     """
 
     operands: Operands
     compiled: Compiled
-    steps: int
-    rows: int
+    batch: Batch
 
     @classmethod
-    def of(cls, text: str, steps: int, tensors: Sequence[Tensor]) -> Call:
+    def of(
+        cls, text: str, steps: int, tensors: Sequence[Tensor], lengths: Tensor | None = None
+    ) -> Call:
         """The call of a graph (as text) on tensors as `Operands` orders them."""
         taken = operands(text)
         sizes = tuple(sorted(taken.sizes(tensors).items()))
         last = tensors[-1]  # a state
-        return cls(taken, compiled(taken.graph, sizes, BITS[last.dtype]), steps, last.shape[0])
+        batch = batch_of(steps, last.shape[0], lengths)
+        return cls(taken, compiled(taken.graph, sizes, BITS[last.dtype]), batch)
 
 
 def inference(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -65,23 +66,23 @@ def _forward(
     machine = call.compiled.training if training else call.compiled.inference
     of_output = call.operands.output_state
     states = [
-        Carried.starting(state, call.steps, training or number == of_output)
+        Carried.starting(state, call.batch, training or number == of_output)
         for number, state in enumerate(before)
     ]
     stores = _room(machine, call, before[0])
-    if call.steps and call.rows:
+    sequences = {node: _row_by_row(read) for node, read in call.operands.read(sources).items()}
+    if call.batch.steps and call.batch.rows:
         run(
             machine,
-            call.steps,
-            call.rows,
-            call.operands.read(sources),
+            call.batch,
+            {node: call.batch.fields(sequence) for node, sequence in sequences.items()},
             call.operands.constants(constants),
             call.operands.matrices(stacked),
             states,
             stores,
         )
     if of_output is not None:
-        return states[of_output].slots[1:], states, stores
+        return call.batch.after(states[of_output].slots), states, stores
     return stores[call.operands.split.graph.output], states, stores
 
 
@@ -94,7 +95,7 @@ def _room(
         new = [node for node in dict.fromkeys(group) if node not in stores]
         if new:
             sizes = [machine.kernel.size(node) for node in new]
-            room = memory.empty(like, call.steps, call.rows, sum(sizes))
+            room = call.batch.sequence(like, sum(sizes))
             stores |= dict(zip(new, room.split(sizes, -1), strict=True))
     return stores
 
@@ -111,58 +112,109 @@ def gradients(
 
     Each has the shape of its tensor, rows without gaps, and memory of its own.
     """
-    sources, constants, stacked, before = call.operands.divide(tensors)
+    sources, constants, stacked, _ = call.operands.divide(tensors)
     back, machine = call.operands.split.backward, call.compiled.gradients
-    there = call.operands.read(sources) | _values_there(call, before, output, kept)
-    values = {leaf: there[value] for value, leaf in back.values}
-    states = [Carried.starting(d, call.steps, history=False) for d in d_states]
+    there = _Values.of(call, tensors, output, kept)
+    states = [Carried.starting(d, call.batch, history=False) for d in d_states]
     matrices = call.operands.matrices(stacked)
     room = _room(machine, call, d_output, _groups(call))
-    if call.steps and call.rows:
+    d_output = _row_by_row(d_output)
+    if call.batch.steps and call.batch.rows:
         run(
             machine,
-            call.steps,
-            call.rows,
-            values | {back.d_output: d_output},
+            call.batch,
+            {leaf: there.fields(value) for value, leaf in back.values}
+            | {back.d_output: call.batch.fields(d_output)},
             call.operands.constants(constants),
             {node: _turned(node, matrices) for node in machine.program.matrices},
             states,
             room,
         )
+    forward = {leaf: value for value, leaf in back.values}
+
+    def sequence(node: Expression) -> Tensor:
+        return room[node] if node in room else there.sequence(forward[node])
+
     found = [
         *_source_gradients(call, sources, room),
         *_constant_gradients(constants, back.constants, room),
-        *_matrix_gradients(call, stacked, values | room),
+        *_matrix_gradients(call, stacked, sequence),
         *(carried.last.clone() for carried in states),
     ]
     return _apart([d for d in found if d is not None])
 
 
-def _values_there(
-    call: Call, before: Sequence[Tensor], output: Tensor, kept: Sequence[Tensor]
-) -> dict[Expression, Tensor]:
-    """What `training` gave: the states before and after each step, and the values kept."""
-    graph, of_output = call.operands.split.graph, call.operands.output_state
-    there = {graph.output: output}
-    rest = iter(kept)
-    for number, (state, update) in enumerate(zip(graph.states, graph.updates, strict=True)):
-        slots = _history(before[number], output) if number == of_output else next(rest)
-        there |= {update: slots[1:], state: slots[:-1]}
-    return there | dict(zip(call.operands.kept, rest, strict=True))
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What the forward direction has left for the backward one.
+
+    Attributes:
+        batch: steps and rows.
+        sequences: what was read, and what was stored.
+        histories: for each state its values before the first step and after each.
+        states: for each value before or after a step, its state.
+    """
+
+    batch: Batch
+    sequences: dict[Expression, Tensor]
+    histories: dict[Expression, Tensor]
+    states: dict[Expression, Expression]
+
+    @classmethod
+    def of(
+        cls, call: Call, tensors: Sequence[Tensor], output: Tensor, kept: Sequence[Tensor]
+    ) -> _Values:
+        sources, _, _, before = call.operands.divide(tensors)
+        graph, rest = call.operands.split.graph, iter(kept)
+        histories = {}
+        for number, state in enumerate(graph.states):
+            mine = number == call.operands.output_state
+            slots = _history(before[number], output) if mine else next(rest)
+            histories[state] = call.batch.as_history(slots)
+        stored = {graph.output: output} | dict(zip(call.operands.kept, rest, strict=True))
+        stored |= call.operands.read(sources)
+        states = dict(zip(reversed(graph.updates), reversed(graph.states), strict=True))
+        return cls(
+            call.batch,
+            {node: _row_by_row(sequence) for node, sequence in stored.items()},
+            histories,
+            states | {state: state for state in graph.states},
+        )
+
+    def fields(self, value: Expression) -> Fields:
+        """Where a kernel finds a value."""
+        if value not in self.states:
+            return self.batch.fields(self.sequences[value])
+        state = self.states[value]
+        return self.batch.value_fields(self.histories[state], after=value is not state)
+
+    def sequence(self, value: Expression) -> Tensor:
+        """A value by itself."""
+        if value not in self.states:
+            return self.sequences[value]
+        state = self.states[value]
+        side = self.batch.before if value is state else self.batch.after
+        return side(self.histories[state])
+
+
+def _row_by_row(tensor: Tensor) -> Tensor:
+    """The tensor, copied if the numbers of a row do not stand side by side."""
+    return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor
 
 
 def _history(before: Tensor, after: Tensor) -> Tensor:
-    """A state before the first step and after each, (T + 1, B, size).
+    """A state before the first step and after each, one row after another.
 
-    `training` wrote them one after another; a copy is made if they stand so no more.
+    `training` wrote them so; a copy is made if they stand so no more.
     """
+    rows, size = before.shape
     start = after.storage_offset() - before.numel()
     if start >= 0 and after.is_contiguous():
-        size = (len(after) + 1, *before.shape)
-        whole = after.as_strided(size, (before.numel(), before.shape[-1], 1), start)
-        if torch.equal(whole[0], before):
+        count = rows + after.numel() // max(size, 1)
+        whole = after.as_strided((count, size), (size, 1), start)
+        if torch.equal(whole[:rows], before):
             return whole
-    return torch.cat([before.unsqueeze(0), after])
+    return torch.cat([before, after.reshape(-1, size)])
 
 
 def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -209,20 +261,23 @@ def _source_gradients(
 ) -> list[Tensor | None]:
     found: list[Tensor | None] = []
     for number, source in enumerate(sources):
-        mine = [
-            (position, d)
-            for (which, position, _), d in zip(
-                call.operands.reads, call.operands.split.backward.reads, strict=True
-            )
-            if which == number
-        ]
-        parts = [room[d] if d is not None else None for _, d in sorted(mine, key=lambda m: m[0])]
-        like = next((part for part in parts if part is not None), None)
-        if like is None:
+        mine: dict[int, Tensor | None] = {}
+        members = 1
+        for (which, position, count), d in zip(
+            call.operands.reads, call.operands.split.backward.reads, strict=True
+        ):
+            if which == number:
+                mine[position], members = None if d is None else room[d], count
+        present = [part for part in mine.values() if part is not None]
+        if not present:
             found.append(None)
             continue
-        whole = _beside([torch.zeros_like(like) if part is None else part for part in parts])
-        found.append(whole.sum(0, keepdim=True) if source.shape[0] == 1 != call.steps else whole)
+        zero = torch.zeros_like(present[0]) if len(present) < members else present[0]
+        parts = [mine.get(position) for position in range(members)]
+        whole = _beside([zero if part is None else part for part in parts])
+        found.append(
+            whole.sum(0, keepdim=True) if source.shape[0] == 1 != whole.shape[0] else whole
+        )
     return found
 
 
@@ -253,7 +308,7 @@ def _constant_gradients(
 
 
 def _matrix_gradients(
-    call: Call, stacked: Sequence[Tensor], values: dict[Expression, Tensor]
+    call: Call, stacked: Sequence[Tensor], values: Callable[[Expression], Tensor]
 ) -> list[Tensor | None]:
     """For each stack of matrices, one product over all rows and steps."""
     found: list[Tensor | None] = []
@@ -263,8 +318,8 @@ def _matrix_gradients(
             found.append(None)
             continue
         gradient, value = next(iter(products.values()))
-        zero = torch.zeros_like(values[gradient]) if len(products) < len(nodes) else None
-        parts = [values[products[m][0]] if m in products else zero for m in nodes]
+        zero = torch.zeros_like(values(gradient)) if len(products) < len(nodes) else None
+        parts = [values(products[m][0]) if m in products else zero for m in nodes]
         left = _beside([part for part in parts if part is not None]).flatten(0, 1)
-        found.append(transposed_product(left, values[value].flatten(0, 1)).view_as(stack))
+        found.append(weight_gradient(left, values(value).flatten(0, 1)).view_as(stack))
     return found
