@@ -20,8 +20,8 @@ from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import given_names, probability, variant, zoneout_rates
 from recurra.nn.pieces import Result, in_pieces
-from recurra.nn.sequence import Lengths, enter
-from recurra.nn.state import State
+from recurra.nn.sequence import Lengths, Sequences, enter
+from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
 from recurra.nn.weighted import Weighted, count
 
@@ -158,15 +158,31 @@ class Recurrent(Weighted):
         Raises:
             ShapeError: a tensor of another shape than the layer needs.
             UsageError: another number format than that of the weights, or a missing input.
+
+        Under `torch.autocast` x and the states may have any floating format. Products of inputs are
+        then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self._check_dtype(sequences.x)
+        if torch.is_autocast_enabled(sequences.x.device.type):
+            sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
         output, after = self._layers(call, before)
         return door.out(output, sequences.lengths), starting.join(after, door.batched)
+
+    def _in_own_format(
+        self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None
+    ) -> tuple[Sequences, State | None, Mapping[str, Tensor] | None]:
+        """What came in under autocast, in the number format of the weights."""
+        own = next(self.parameters()).dtype
+        return (
+            Sequences(sequences.x.to(own), sequences.lengths, sequences.alive),
+            None if state is None else each(state, lambda part: part.to(own)),
+            inputs and {name: value.to(own) for name, value in inputs.items()},
+        )
 
     def _layers(
         self, call: Call, before: list[tuple[Tensor, ...]]
@@ -198,9 +214,12 @@ class Recurrent(Weighted):
         suffix = self.suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
+        masked = False
+        if self.training and self.recurrent_dropout:
+            masked = True  # a truth in a branch is known to torch.compile, a comparison is not
         graph = variant(
             self.graph,
-            self.training and self.recurrent_dropout > 0,
+            masked,
             tuple(self.zoneout),
             call.reset is not None,
             self.shown if layer + 1 < self.num_layers else (),
@@ -210,7 +229,7 @@ class Recurrent(Weighted):
         values = steps * rows * self.hidden_size
 
         def piece(sequences: Mapping[str, Tensor], states: tuple[Tensor, ...]) -> Result:
-            given = Given(len(sequences["x"]), rows, sequences, per_row, states)
+            given = Given(sequences["x"].shape[0], rows, sequences, per_row, states)
             return run(graph, weights, given, values)
 
         every = self.checkpoint_every or steps
