@@ -106,11 +106,11 @@ def test_addresses_beyond_31_bits(monkeypatch):
 
     original = fused_calls.run
 
-    def spied(machine, steps, rows, reads, constants, matrices, states, stores):
-        strides.extend(value.stride(0) for value in reads.values())
+    def spied(machine, batch, reads, constants, matrices, states, stores):
+        strides.extend(step for _, step, *_ in reads.values())
         strides.extend(carried.slots.stride(0) for carried in states)
         strides.extend(value.stride(0) for value in stores.values())
-        original(machine, steps, rows, reads, constants, matrices, states, stores)
+        original(machine, batch, reads, constants, matrices, states, stores)
 
     monkeypatch.setattr(fused_calls, "run", spied)
     monkeypatch.setattr(memory, "empty", room)

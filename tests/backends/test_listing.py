@@ -30,7 +30,6 @@ def test_the_comments_name_the_equations():
     assert re.search(r"state_1 is the state c", text)
 
 
-@pytest.mark.xfail(strict=True, reason="kernel.py does not name values yet")
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
 def test_values_carry_the_names_of_the_paper(name):
     graph = cells.get(name).graph

@@ -112,11 +112,8 @@ def loops(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_sums_stay_in_registers(cell, target, request):
+def test_sums_stay_in_registers(cell, target):
     """The loop over an operand puts no vector on the stack, as a tile that is too large would."""
-    if (cell, request.node.callspec.params["target"]) == ("lstm", "avx2"):
-        reason = "all columns of a tile are held beside 12 sums: hold its rows where they are fewer"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     products = [
         body
         for body in loops(assembly_of(cell, target, 32, 64))

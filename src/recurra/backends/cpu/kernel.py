@@ -36,6 +36,7 @@ class Kernel:
     Attributes:
         module: with the functions `pack` and `share`, both of (table, member, size of the team).
         table: what the first argument points to.
+        phases: the sweeps of each phase.
         sweeps: those that have products, and so packed matrices.
     """
 
@@ -52,11 +53,11 @@ class Kernel:
         self.draft = Draft(program, sizes, form, schedule, self.table, self.module)
         self.backwards = backwards
         phases = list(enumerate(schedule.phases))
-        sweeps = [sweeps_of(self.draft, number, phase, accumulators) for number, phase in phases]
-        self.sweeps = [sweep for some in sweeps for sweep in some if sweep.accumulations]
+        self.phases = [sweeps_of(self.draft, n, phase, accumulators) for n, phase in phases]
+        self.sweeps = [sweep for some in self.phases for sweep in some if sweep.accumulations]
         write_packing(self.draft, self.sweeps)
         parts = []
-        for (number, phase), own in zip(phases, sweeps, strict=True):
+        for (number, phase), own in zip(phases, self.phases, strict=True):
             parts += [write_reduction(self.draft, number, node) for node in phase.reductions]
             parts += [TileWriter(self.draft, number, sweep).write() for sweep in own]
         self._write_share(self._steps(parts, write_barrier(self.draft)))

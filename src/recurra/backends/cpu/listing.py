@@ -6,13 +6,20 @@ import re
 from collections.abc import Iterator
 
 from recurra.backends.cpu.compiled import split
-from recurra.backends.cpu.kernel import Kernel, Sweep
+from recurra.backends.cpu.kernel import Kernel
 from recurra.backends.cpu.program import StepProgram
+from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.target import Target, host
 from recurra.graph import Expression, Graph
 from recurra.graph.text import expression_text, text
 
 SIZE = 64
+_FUNCTIONS = {
+    "pack": "the matrices in the order in which tiles read them",
+    "share": "what each thread calls: some rows, or where these are few some units of all rows",
+    "steps": "some rows through all steps",
+    "barrier": "where threads that share units wait for one another",
+}
 _BITS = 32
 # What a block of instructions does, by the beginning of its label.
 _BLOCKS = {
@@ -50,14 +57,14 @@ def listing(graph: Graph, target: Target | None = None) -> str:
 class _Writer:
     def __init__(self, kernel: Kernel, names: dict[Expression, str]) -> None:
         self.kernel, self.names = kernel, names
-        self.sweeps = {sweep.key: sweep for phase in kernel.sweeps for sweep in phase}
+        self.sweeps = {sweep.key: sweep for phase in kernel.phases for sweep in phase}
 
     def header(self, graph: Graph, target: Target) -> Iterator[str]:
         """Equations, sizes, processor, tiles, and what each entry of the table is."""
-        lanes = self.kernel.form.lanes
+        lanes = self.kernel.draft.form.lanes
         yield f"{graph.name}, forward, without what a backward pass would need:"
         yield from (f"  {line}" for line in text(graph).splitlines())
-        sizes = " = ".join([*sorted(self.kernel.sizes), str(SIZE)])
+        sizes = " = ".join([*sorted(self.kernel.draft.sizes), str(SIZE)])
         yield f"sizes: {sizes}; T and B are read from the table"
         yield f"processor: {target.cpu}; a vector holds {lanes} numbers in float32"
         for key, sweep in self.sweeps.items():
@@ -68,8 +75,8 @@ class _Writer:
 
     def entries(self) -> Iterator[tuple[str, str]]:
         """(entry, its value in the cell's names)."""
-        table, program = self.kernel.table, self.kernel.program
-        for kind in ("read", "constant", "store", "scratch"):
+        table, program = self.kernel.table, self.kernel.draft.program
+        for kind in ("read", "constant", "matrix", "store", "scratch"):
             for node in _of_kind(self.kernel, program, kind):
                 yield table.key(kind, node), self.named(node)
         for state in program.states:
@@ -98,15 +105,13 @@ class _Writer:
                 yield f"  ; {_BLOCKS[label[1]]}"
 
     def _function(self, name: str) -> Iterator[str]:
-        if name == "team":
-            yield "what each thread calls: its share of the rows"
-        elif name == "rows":
-            yield "some rows through all steps"
+        if name in _FUNCTIONS:
+            yield _FUNCTIONS[name]
         elif micro := re.fullmatch(r"(packed_\d+_\d+)_(\d+)x(\d+)", name):
             yield f"rows: {micro[2]}, vectors of units: {micro[3]}; {self._sums(micro[1])}"
         elif phase := re.match(r"phase_(\d+)_(\d+)$", name):
             number, size = int(phase[1]), int(phase[2])
-            for sweep in self.kernel.sweeps[number]:
+            for sweep in self.kernel.phases[number]:
                 if sweep.size == size:
                     results = ", ".join(map(self.named, sweep.results))
                     yield f"phase {number} of a step, values of {size} units: writes {results}"
@@ -122,8 +127,9 @@ def _of_kind(kernel: Kernel, program: StepProgram, kind: str) -> tuple[Expressio
     kinds = {
         "read": program.reads,
         "constant": program.constants,
+        "matrix": program.matrices,
         "store": program.stores,
-        "scratch": tuple(kernel.schedule.scratch),
+        "scratch": tuple(kernel.scratch),
     }
     return kinds[kind]
 

@@ -41,18 +41,36 @@ def accumulate(
     def body(b: ir.IRBuilder, k: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         v, at = Vectors(b, form), dict(zip(places, held[1:], strict=True))
         base = b.gep(packed, [b.mul(k, index(columns))], source_etype=form.vector)
-        weights = [
-            v.load(b.gep(base, [index(n)], source_etype=form.vector), form.lanes)
-            for n in range(columns)
-        ]
         if ahead is not None:
             prefetch(b, b.gep(ahead, [b.mul(k, index(64))], source_etype=ir.IntType(8)))
-        for m, start in enumerate(starts):
-            place = b.gep(start, [held[0]], source_etype=form.scalar)
-            number = v.splat(b.load(place, align=form.size, typ=form.scalar))
-            for n in range(columns):
-                if (m, n) in at:
-                    at[m, n] = v.fma(number, weights[n], at[m, n])
+
+        def weight(n: int) -> ir.Value:
+            return v.load(b.gep(base, [index(n)], source_etype=form.vector), form.lanes)
+
+        def number(m: int) -> ir.Value:
+            place = b.gep(starts[m], [held[0]], source_etype=form.scalar)
+            return v.splat(b.load(place, align=form.size, typ=form.scalar))
+
+        # The fewer of both are held in registers, the others come one by one.
+        if len(starts) < columns:
+            numbers = [number(m) for m in range(len(starts))]
+            pairs = (
+                (m, n, numbers[m], x)
+                for n in range(columns)
+                for x in (weight(n),)
+                for m in range(len(starts))
+            )
+        else:
+            weights = [weight(n) for n in range(columns)]
+            pairs = (
+                (m, n, x, weights[n])
+                for m in range(len(starts))
+                for x in (number(m),)
+                for n in range(columns)
+            )
+        for m, n, x, w in pairs:
+            if (m, n) in at:
+                at[m, n] = v.fma(x, w, at[m, n])
         return [b.add(held[0], stride), *at.values()]
 
     _, *totals = carry(b, depth, [index(0), *sums.values()], body, "product")

@@ -77,7 +77,7 @@ def multiply(
         "direct": int(direct),
         **{"left": left.data_ptr(), "left_row": left.stride(0), "left_k": left.stride(1)},
         **{"right": right.data_ptr(), "right_column": right.stride(1), "right_k": right.stride(0)},
-        **{"result": result.data_ptr(), "result_row": columns, "bias": bias.data_ptr()},
+        **{"result": result.data_ptr(), "result_row": result.stride(0), "bias": bias.data_ptr()},
         **{"sums": 0 if sums is None else sums.data_ptr()},
         **{"packed_left": packed_left.data_ptr(), "packed_right": packed_right.data_ptr()},
         "own_right": own_right,

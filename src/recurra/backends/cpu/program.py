@@ -7,7 +7,7 @@ values that are stored. The backward program is written from the gradient rules 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from recurra.graph import Expression, Graph
@@ -29,6 +29,7 @@ class StepProgram:
         updates: their values after the step.
         stores: values written for every step, each (T, B, size).
         shapes: of every node.
+        names: what the equations call a node, where they name it.
     """
 
     reads: tuple[Expression, ...]
@@ -38,6 +39,7 @@ class StepProgram:
     updates: tuple[Expression, ...]
     stores: tuple[Expression, ...]
     shapes: Mapping[Expression, Shape]
+    names: Mapping[Expression, str] = field(default_factory=dict)
 
     @property
     def leaves(self) -> frozenset[Expression]:
@@ -103,4 +105,6 @@ def forward_program(graph: Graph) -> StepProgram:
         updates=graph.updates,
         stores=() if graph.output in graph.updates else (graph.output,),
         shapes=graph.shapes,
+        names={node: name for node, name in graph.names.items() if node.args}
+        | {state: f"{state.attribute}.before" for state in graph.states},
     )

@@ -60,7 +60,7 @@ class Schedule:
         self.leaves = program.leaves
         self.nodes = program.nodes
         self._readers = Counter(arg for node in self.nodes for arg in node.args)
-        self._lasting = {*program.updates, *program.stores}
+        self._lasting = dict.fromkeys((*program.updates, *program.stores))
         self.sums: dict[Expression, Accumulation] = {}
         self._inside: set[Expression] = set()
         self._find_sums()

@@ -86,6 +86,7 @@ def write_packing(draft: Draft, sweeps: list[Sweep]) -> None:
     """
     function = draft.function("pack", [POINTER, INT, INT])
     table, me, team = function.args
+    table.name, me.name, team.name = "table", "me", "team"
     b = ir.IRBuilder(function.append_basic_block("entry"))
     for sweep in sweeps:
         tile = sweep.tile

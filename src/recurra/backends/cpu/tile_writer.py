@@ -187,7 +187,10 @@ class Body:
     def value(self, vectors: Vectors, node: Expression) -> ir.Value:
         """The value of a node, computed or read once."""
         if node not in self.values:
-            self.values[node] = self._value(vectors, node)
+            value = self.values[node] = self._value(vectors, node)
+            name = self.writer.draft.program.names.get(node)
+            if name is not None and isinstance(value, ir.Instruction):
+                value.name = name  # as the equations call it
         return self.values[node]
 
     def _value(self, vectors: Vectors, node: Expression) -> ir.Value:
