@@ -33,7 +33,7 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = _plan(graph)
+        plan = plan_of(graph)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -55,7 +55,8 @@ class Reference(Backend):
 
 
 @lru_cache(maxsize=256)
-def _plan(graph: Graph) -> Plan:
+def plan_of(graph: Graph) -> Plan:
+    """The plan of a graph, made once."""
     return Plan.of(graph)
 
 

@@ -146,7 +146,7 @@ class Recurrent(Weighted):
             UsageError: another number format than that of the weights, or a missing input.
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
-        self._check_dtype(sequences.x)
+        self.check_dtype(sequences.x)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
@@ -221,7 +221,8 @@ class Recurrent(Weighted):
         like = next(self.parameters())
         return starting.join(starting.split(self, None, rows, True, like), True)
 
-    def _check_dtype(self, x: Tensor) -> None:
+    def check_dtype(self, x: Tensor) -> None:
+        """Refuse an x in another number format than that of the weights, unless under autocast."""
         own = next(self.parameters()).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise UsageError(
