@@ -257,6 +257,23 @@ def test_float32_and_explanation():
         decoder(x, memory.float())
 
 
+def clock(p, x, h, t):
+    h = tanh(p.W_h @ x + p.U_h @ h + 0.1 * t)
+    return h
+
+
+def test_a_cell_that_reads_the_time():
+    decoder = decoder_of(AttentionDecoder, clock)
+    x, memory = given()
+    _, (h, _), _ = decoder(x, memory * 0, start=7)
+    padded = torch.cat([x, x.new_zeros(T, B, M)], -1)
+    close(h, decoder.layer(padded, start=7)[1])
+    one: object = None
+    for t in range(T):
+        _, one, _ = decoder.step(x[t], decoder.prepare(memory * 0), one, t=7 + t)
+    close(one[0], h)
+
+
 def two_inputs(p, x, y, h):
     h = tanh(p.W_h @ x + p.V_h @ y + p.U_h @ h)
     return h
