@@ -265,6 +265,8 @@ def test_wrong_options():
         LocationAware(3, 4, 5, width=4)
     with pytest.raises(UsageError, match="attention_size=0"):
         Additive(3, 4, 0)
+    with pytest.raises(UsageError, match="memory_size=0; it must be a whole number"):
+        General(3, 0)
     with pytest.raises(UnknownNameError, match=r"unknown attention 'aditive'\. Did you mean"):
         attention_of("aditive", 3, 4, 5)
     with pytest.raises(UsageError, match=r"queries of 4 features .* this decoder has 3 and 4"):

@@ -247,6 +247,13 @@ def test_a_learned_start_and_an_attention_of_ones_own():
     assert decoder.layer.initial_h_l0.grad.any()
 
 
+def test_the_size_of_the_attention():
+    assert AttentionDecoder("gru", I, H, M).attention.v.weight.shape == (1, H)
+    assert AttentionDecoder("gru", I, H, M, attention_size=7).attention.v.weight.shape == (1, 7)
+    with pytest.raises(UsageError, match="attention_size=0"):
+        AttentionDecoder("gru", I, H, M, attention_size=0)
+
+
 def test_float32_and_explanation():
     decoder = AttentionDecoder("lstm", I, H, M)
     x, memory = given()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from recurra.errors import ShapeError
 from recurra.nn.attention.memory import Memory, rows_first, weights_of
 from recurra.nn.sequence import Lengths
+from recurra.nn.weighted import count
 
 
 class Attention(nn.Module, ABC):
@@ -21,6 +22,9 @@ class Attention(nn.Module, ABC):
     Args:
         query_size: Q, features of a query, such as the H of a decoder.
         memory_size: M, features of a vector of the memory.
+
+    Raises:
+        UsageError: a size that is no whole number from 1.
 
     Example:
         >>> import torch
@@ -34,8 +38,8 @@ class Attention(nn.Module, ABC):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.query_size = query_size
-        self.memory_size = memory_size
+        self.query_size = count("query_size", query_size)
+        self.memory_size = count("memory_size", memory_size)
 
     @abstractmethod
     def keys(self, values: Tensor) -> Tensor:

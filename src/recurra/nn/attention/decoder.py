@@ -88,7 +88,7 @@ class Decoder(nn.Module, ABC):
             sizes=sizes,
         )
         check_steppable(self.layer)
-        units = attention_size or hidden_size
+        units = hidden_size if attention_size is None else attention_size
         self.attention = attention_of(attention, self._query_size(), memory_size, units)
         self.combine = self._combination()
         self.to(device, dtype)
