@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from recurra import cells
 from recurra.data.long_range import Adding, Batch, LongRangeTask, TimedSpikes, Wave
 from recurra.nn import Recurrent
 
@@ -94,7 +93,6 @@ def test_peepholes_help_in_timing() -> None:
     assert sum(with_peepholes) - sum(without) > 0.5 * len(SEEDS), share
 
 
-@pytest.mark.skipif("clockwork" not in cells.names(), reason="there is no cell clockwork yet")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_clockwork_makes_a_wave_and_elman_does_not(seed: int) -> None:
     """Koutnik et al. 2014, section 4.1: 320 steps without input; nine modules of four units."""

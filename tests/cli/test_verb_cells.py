@@ -70,7 +70,7 @@ def test_show_as_json_by_hand(call: Any) -> None:
 def test_what_a_cell_wishes_and_is_for_by_hand(call: Any) -> None:
     found = json.loads(call("show", "lstm", "--json").out)
     assert found["init"] == {"b_f": 1.0}
-    assert found["cite"] == ["gers2000", "hochreiter1997"]
+    assert found["cite"][:2] == ["gers2000", "hochreiter1997"]
     assert found["purpose"].startswith("the first choice for long sequences")
 
 

@@ -2,7 +2,8 @@
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.choice import Choice, choose
+from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
 
-__all__ = ["Backend", "Choice", "Given", "Stepwise", "Weights", "choose"]
+__all__ = ["Backend", "Choice", "Given", "Stepwise", "Weights", "choose", "run"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import torch
@@ -10,10 +9,8 @@ import torch
 from recurra.backends.backend import Backend
 from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
+from recurra.backends.said import say_once
 from recurra.graph import Graph
-
-_LOG = logging.getLogger("recurra")
-_SAID: set[tuple[str, str]] = set()
 
 # The first that does not refuse is taken; the reference refuses nothing.
 BACKENDS: tuple[Backend, ...] = (Cpu(), Reference())
@@ -43,12 +40,6 @@ def choose(
             where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
             return Choice(backend, f"{backend.purpose}, for {where}", tuple(refused))
         refused.append((backend.name, refusal))
-        _say_once(graph.name, backend.name, refusal)
+        message = f"does not run on the backend {backend.name}: {refusal}"
+        say_once(graph.name, backend.name, message)
     raise AssertionError("the reference backend refuses nothing")
-
-
-def _say_once(cell: str, backend: str, refusal: str) -> None:
-    """Log a step down from a backend the first time that it happens to a cell."""
-    if (cell, backend) not in _SAID:
-        _SAID.add((cell, backend))
-        _LOG.info("%s does not run on the backend %s: %s", cell, backend, refusal)

@@ -37,7 +37,7 @@ class Stepwise:
             states: each (B, size).
 
         Returns:
-            output (B, size) and the states after the step.
+            output (B, size), and the states after the step with what the graph shows behind them.
         """
         plan = self._plan
         step = {name: value.unsqueeze(0) for name, value in sequences.items()}
@@ -48,4 +48,5 @@ class Stepwise:
         for slot, state in zip(plan.states, states, strict=True):
             values[slot] = state
         execute(plan.step, values)
-        return values[plan.output], tuple(values[slot] for slot in plan.updates)
+        output, *shown = (values[slot] for slot in plan.outputs)
+        return output, (*(values[slot] for slot in plan.updates), *shown)

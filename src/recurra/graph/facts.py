@@ -59,6 +59,16 @@ def hoisted(graph: Graph) -> list[Expression]:
     return [n for n in graph.nodes if n.op == "matmul" and varies[n] is Variation.PARALLEL]
 
 
+def below(graph: Graph) -> dict[Expression, str]:
+    """The inputs that bring a value of the layer below, as `c_below` brings c, and its name."""
+    end = "_below"
+    return {
+        leaf: str(leaf.attribute).removesuffix(end)
+        for leaf in graph.inputs
+        if str(leaf.attribute).endswith(end)
+    }
+
+
 def parameter_counts(graph: Graph) -> Counter[tuple[str, ...]]:
     """How many weights there are of each shape: {("H", "I"): 4, ("H", "H"): 4, ("H",): 4}."""
     return Counter(graph.shape(parameter) for parameter in graph.parameters)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from recurra.graph.expression import Expression, walk
+from recurra.graph.facts import below
 from recurra.graph.graph import Graph
 from recurra.graph.rewrite import is_layers_own
 from recurra.graph.shapes import Shape, plain_complaint
@@ -124,6 +125,23 @@ def _inputs_are_not_marks(graph: Graph) -> Iterator[Offence]:
             )
 
 
+def _below_is_a_value(graph: Graph) -> Iterator[Offence]:
+    values = dict(graph.named)
+    for leaf, name in below(graph).items():
+        if name not in values:
+            yield (
+                leaf,
+                f"{leaf.attribute} is the value {name} of the layer below, and the cell has no "
+                f"{name}; bind it, or choose another name for the input.",
+            )
+        elif graph.shapes[values[name]] != graph.shape(leaf):
+            yield (
+                leaf,
+                f"{leaf.attribute} has the shape {graph.shape(leaf)}, and {name} has "
+                f"{graph.shapes[values[name]]}; a layer hands {name} to the one above as it is.",
+            )
+
+
 def _matrices_do_not_step(graph: Graph) -> Iterator[Offence]:
     for node in graph.nodes:
         if len(graph.shapes[node]) == 2 and any(
@@ -159,6 +177,7 @@ RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _weights_are_used,
     _one_name_one_thing,
     _inputs_are_not_marks,
+    _below_is_a_value,
     _matrices_do_not_step,
     _no_weight_scales_a_matrix,
     _x_is_read,

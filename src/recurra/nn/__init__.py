@@ -2,9 +2,11 @@
 
 from recurra.nn.attention import AttentionDecoder, InputFeedingDecoder
 from recurra.nn.dropout import Dropout
+from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
+from recurra.nn.stream import Stream
 
 __all__ = [
     "GRU",
@@ -12,9 +14,12 @@ __all__ = [
     "RNN",
     "AttentionDecoder",
     "Dropout",
+    "GridBlock",
+    "GridLSTM",
     "InputFeedingDecoder",
     "Recurrent",
     "State",
+    "Stream",
     "detach",
     "from_torch",
     "select",
