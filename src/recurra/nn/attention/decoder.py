@@ -265,7 +265,8 @@ def _kept(alive: Tensor, after: Carried, before: Carried) -> Carried:
     """What is carried after a step, for rows that have ended what was before it; alive (B, 1)."""
 
     def kept(new: tuple[Tensor, ...], old: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(torch.where(alive, n, o) for n, o in zip(new, old, strict=True))
+        pairs = zip(new, old, strict=True)
+        return tuple(torch.where(alive.view(-1, *[1] * (n.dim() - 1)), n, o) for n, o in pairs)
 
     cells = [kept(new, old) for new, old in zip(after.cells, before.cells, strict=True)]
     weights = torch.where(alive, after.weights, before.weights)

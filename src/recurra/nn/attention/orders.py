@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from recurra.nn.attention.decoder import Carried, Decoder
 from recurra.nn.attention.memory import Memory
 from recurra.nn.attention.stepping import Stepping
-from recurra.nn.start import state_size
 
 
 class AttentionDecoder(Decoder):
@@ -39,7 +40,8 @@ class AttentionDecoder(Decoder):
         return memory_size
 
     def _query_size(self) -> int:
-        return state_size(self.layer, self.layer.graph.state_names[0])
+        graph = self.layer.graph
+        return math.prod(self.layer.sizes[letter] for letter in graph.shape(graph.states[0]))
 
     def _combination(self) -> nn.Module:
         return nn.Identity()
@@ -55,7 +57,7 @@ class AttentionDecoder(Decoder):
     def _step(
         self, run: Stepping, x: Tensor, memory: Memory, before: Carried, t: int
     ) -> tuple[Tensor, Carried]:
-        query = before.cells[-1][0]
+        query = before.cells[-1][0].flatten(1)
         context, weights = self.attention(query, memory, before.weights)
         h, cells = run(torch.cat([x, context], -1), before.cells, t)
         output = self.combine(torch.cat([context, h], -1))
