@@ -14,7 +14,7 @@ from recurra.graph.facts import parameters_per_unit
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def test_its_python_runs(tmp_path, monkeypatch, capsys):
@@ -37,7 +37,7 @@ def test_its_table_is_the_registry():
 
 def test_its_commands_are_known(capsys):
     verbs = set(re.findall(r"^    recurra (\w+)", README, re.MULTILINE))
-    assert verbs == {"train", "generate", "eval", "info", "cells", "show"}
+    assert verbs == {"train", "generate", "eval", "info", "cells", "show", "cite"}
     for verb in verbs:
         assert main([verb, "--help"]) == 0
     options = set(re.findall(r"(--[a-z][a-z-]+)", README)) - {"--nproc-per-node", "--json"}

@@ -22,6 +22,7 @@ ROOMS = {
     "graph": 1,
     "cells": 2,
     "backends": 2,
+    "citations": 3,
     "nn": 3,
     "data": 3,
     "inspection": 4,
@@ -31,10 +32,11 @@ ROOMS = {
     "cli": 7,
     "__main__": 8,
 }
-WITHOUT_TORCH = ("errors", "graph", "cells")
+WITHOUT_TORCH = ("errors", "graph", "cells", "citations")
 ON_TOP_ONLY = (
     "graph",
     "cells",
+    "citations",
     "backends",
     "nn",
 )  # an import inside a function would hide an arrow

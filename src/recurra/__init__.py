@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from recurra.citations import cite as cite
     from recurra.graph import cell as cell
     from recurra.nn import GRU as GRU
     from recurra.nn import LSTM as LSTM
@@ -29,6 +30,7 @@ _HOMES = {
     "TextGeneration": "recurra.tasks",
     "TrainingOptions": "recurra.training",
     "cell": "recurra.graph",
+    "cite": "recurra.citations",
     "fit": "recurra.training",
     "load": "recurra.training",
 }

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recurra import cells
 from recurra.backends.plan import Plan, Program
-from recurra.backends.reference import Reference, _plan
+from recurra.backends.reference import Reference, plan_of
 from recurra.backends.weights import Weights
 from recurra.graph import Graph, cell, mean, sigmoid, sum, tanh
 from support.checks import check_value, close
@@ -240,4 +240,4 @@ def test_inputs_and_states_stay_as_they_were(name: str) -> None:
 
 def test_a_plan_is_made_once_for_a_graph() -> None:
     graph = cells.get("mgu").graph
-    assert _plan(graph) is _plan(graph)
+    assert plan_of(graph) is plan_of(graph)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from recurra import cells
+from recurra.citations import sources
 from recurra.errors import CellError, UnknownNameError
 from recurra.graph import tanh
 
@@ -57,6 +58,23 @@ def test_function_that_reads_the_time_has_no_state_t() -> None:
 def test_no_function_is_no_cell() -> None:
     with pytest.raises(CellError, match="a int is no cell"):
         cells.get(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_a_cell_says_what_it_is_good_for_in_one_line(name: str) -> None:
+    purpose = cells.get(name).purpose
+    assert purpose
+    assert "\n" not in purpose
+    assert len(purpose) <= 100
+    assert purpose[-1] != "."
+
+
+@pytest.mark.parametrize("name", cells.names())
+def test_a_cell_names_sources_that_the_bibliography_has(name: str) -> None:
+    cell = cells.get(name)
+    found = sources(cell)
+    assert tuple(found) == cell.cite
+    assert len(set(cell.cite)) == len(cell.cite) > 0
 
 
 def test_cells_and_graphs_need_no_torch() -> None:

@@ -22,6 +22,7 @@ PAGES = [
     ("eval", "--help"),
     ("cells", "--help"),
     ("show", "--help"),
+    ("cite", "--help"),
     ("info", "--help"),
 ]
 

@@ -29,6 +29,8 @@ def test_the_table_as_json(call: Any) -> None:
         assert (row["year"], row["title"]) == (cell.year, cell.title)
         assert row["states"] == list(cell.graph.state_names)
         assert row["parameters_per_unit"] == parameters_per_unit(cell.graph)
+        assert (row["purpose"], row["cite"]) == (cell.purpose, list(cell.cite))
+        assert row["init"] == dict(cell.init)
 
 
 @pytest.mark.parametrize("name", cells.names())
@@ -53,6 +55,8 @@ def test_show_as_json(call: Any, name: str) -> None:
     assert found["states"] == list(shown.state_names)
     assert set(found["weights"]) == {weight.attribute for weight in shown.parameters}
     assert found["parameters_per_unit"] == parameters_per_unit(shown)
+    assert (found["purpose"], found["cite"]) == (cell.purpose, list(cell.cite))
+    assert found["init"] == dict(cell.init)
     assert [len(stage) for stage in found["stages"]] == [len(stage) for stage in stages(shown)]
 
 
@@ -61,6 +65,13 @@ def test_show_as_json_by_hand(call: Any) -> None:
     assert found["equations"] == [["h[t]", "tanh(W_h @ x[t] + U_h @ h[t-1] + b_h)"]]
     assert found["weights"] == {"W_h": ["H", "I"], "U_h": ["H", "H"], "b_h": ["H"]}
     assert found["stages"] == [["U_h @ h"]]
+
+
+def test_what_a_cell_wishes_and_is_for_by_hand(call: Any) -> None:
+    found = json.loads(call("show", "lstm", "--json").out)
+    assert found["init"] == {"b_f": 1.0}
+    assert found["cite"][:2] == ["gers2000", "hochreiter1997"]
+    assert found["purpose"].startswith("the first choice for long sequences")
 
 
 def test_show_of_an_unknown_cell_offers_the_nearest(call: Any) -> None:

@@ -3,6 +3,7 @@
 from recurra.backends.backend import Backend, Given
 from recurra.backends.choice import Choice, choose
 from recurra.backends.running import run
+from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
 
-__all__ = ["Backend", "Choice", "Given", "Weights", "choose", "run"]
+__all__ = ["Backend", "Choice", "Given", "Stepwise", "Weights", "choose", "run"]

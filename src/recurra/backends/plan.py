@@ -91,6 +91,10 @@ class Plan:
         values[_WEIGHTS], values[_GIVEN] = weights, given
         return values
 
+    def with_given(self, values: list[Any], given: Given) -> list[Any]:
+        """A copy of the slots of a call, for other things given."""
+        return [values[_WEIGHTS], given, *values[_GIVEN + 1 :]]
+
     def size(self, letter: str, weights: Weights, given: Given) -> int:
         """The number behind a size letter, read off the states, inputs or weights of a call."""
         known = dict(zip(self.graph.states, given.states, strict=True))

@@ -34,7 +34,7 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = _plan(masked(graph) if "alive" in given.sequences else graph)
+        plan = plan_of(masked(graph) if "alive" in given.sequences else graph)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -66,7 +66,8 @@ def masked(graph: Graph) -> Graph:
 
 
 @lru_cache(maxsize=256)
-def _plan(graph: Graph) -> Plan:
+def plan_of(graph: Graph) -> Plan:
+    """The plan of a graph, made once."""
     return Plan.of(graph)
 
 

@@ -58,6 +58,9 @@ def _facts(cell: Any) -> dict[str, Any]:
         "parameters_per_unit": parameters_per_unit(cell.graph),
         "linear_in_the_state": is_linear(cell.graph),
         "citation": cell.citation,
+        "purpose": cell.purpose,
+        "cite": list(cell.cite),
+        "init": dict(cell.init),
     }
 
 

@@ -1,5 +1,6 @@
-"""Modules with weights and state: a cell over time, stacked, both ways; and torch's namesakes."""
+"""Modules with weights and state: a cell over time, both ways, looking at a memory; namesakes."""
 
+from recurra.nn.attention import AttentionDecoder, InputFeedingDecoder
 from recurra.nn.dropout import Dropout
 from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
@@ -11,9 +12,11 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AttentionDecoder",
     "Dropout",
     "GridBlock",
     "GridLSTM",
+    "InputFeedingDecoder",
     "Recurrent",
     "State",
     "Stream",

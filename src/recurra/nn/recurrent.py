@@ -163,7 +163,7 @@ class Recurrent(Weighted):
         then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
-        self._check_dtype(sequences.x)
+        self.check_dtype(sequences.x)
         if torch.is_autocast_enabled(sequences.x.device.type):
             sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
@@ -278,7 +278,8 @@ class Recurrent(Weighted):
         """
         return Stream(self, batch, self.zoneout, self.residual)
 
-    def _check_dtype(self, x: Tensor) -> None:
+    def check_dtype(self, x: Tensor) -> None:
+        """Refuse an x in another number format than that of the weights, unless under autocast."""
         own = next(self.parameters()).dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise UsageError(

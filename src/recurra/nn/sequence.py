@@ -95,6 +95,18 @@ def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
     if lengths is None:
         return Sequences(x, None, None)
     steps, rows = x.shape[:2]
+    counts = counted(lengths, steps, rows).to(x.device)
+    alive = torch.arange(steps, device=x.device).unsqueeze(1) < counts
+    # Padding may hold anything, NaN too; zero keeps it out of every product and gradient.
+    return Sequences(x.where(alive.unsqueeze(-1), x.new_zeros(())), counts, alive)
+
+
+def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:
+    """The lengths of a batch as (B,) int64, where a row has at most `steps`.
+
+    Raises:
+        ShapeError: lengths that do not fit.
+    """
     counts = torch.as_tensor(lengths)
     if counts.shape != (rows,) or counts.is_floating_point() or counts.dtype == torch.bool:
         raise ShapeError(
@@ -109,10 +121,7 @@ def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
             f"lengths go from {int(counts.min())} to {int(counts.max())}; a row has 0 to {steps} "
             "steps."
         )
-    counts = counts.to(device=x.device, dtype=torch.int64)
-    alive = torch.arange(steps, device=x.device).unsqueeze(1) < counts
-    # Padding may hold anything, NaN too; zero keeps it out of every product and gradient.
-    return Sequences(x.where(alive.unsqueeze(-1), x.new_zeros(())), counts, alive)
+    return counts.to(torch.int64)
 
 
 def _pack(output: Tensor, lengths: Tensor | None, like: PackedSequence) -> PackedSequence:

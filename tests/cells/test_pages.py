@@ -1,0 +1,81 @@
+"""The pages of docs/cells are those that the registry gives now."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from recurra import cells
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "docs" / "cells"
+REMEDY = "run `python tools/cell_pages.py`"
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cell_pages", ROOT / "tools" / "cell_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def written(tool: ModuleType) -> dict[str, str]:
+    return tool.pages()
+
+
+@pytest.fixture
+def plain(tool: ModuleType, tmp_path: Path) -> dict[str, str]:
+    """The pages where nothing is measured and nothing is drawn."""
+    return tool.pages(tmp_path)
+
+
+def test_there_is_a_page_for_every_cell_and_no_other(written: dict[str, str]) -> None:
+    names = {f"{name}.md" for name in cells.names()} | {"README.md"}
+    assert set(written) == names
+    assert {path.name for path in FOLDER.glob("*.md")} == names, REMEDY
+
+
+@pytest.mark.parametrize("name", ["README", *cells.names()])
+def test_a_page_is_up_to_date(written: dict[str, str], name: str) -> None:
+    assert (FOLDER / f"{name}.md").read_text(encoding="utf-8") == written[f"{name}.md"], REMEDY
+
+
+def test_a_page_by_hand(plain: dict[str, str]) -> None:
+    page = plain["elman.md"]
+    assert "# Simple recurrent network with tanh\n" in page
+    assert r"h_{t} &= \tanh\left(W_{h} \, x_{t} + U_{h} \, h_{t-1} + b_{h}\right)" in page
+    assert "h[t] = tanh(W_h @ x[t] + U_h @ h[t-1] + b_h)" in page
+    assert "| `U_h` | (H, H) | uniform in ±1/√H |" in page
+    assert "3 trained weights, I + H + 1 for each unit." in page
+    assert "all steps at once: `W_h @ x`." in page
+    assert "1. `U_h @ h`\n" in page
+    assert "In fused kernels on a CPU" in page
+    assert "Measured speed: not measured yet." in page
+
+
+def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
+    page = plain["lstm.md"]
+    assert "| `b_f` | (H,) | 1 |" in page
+    assert "| `b_i` | (H,) | uniform in ±1/√H |" in page
+    assert "@article{gers2000," in page
+    assert "Without the gate: Hochreiter & Schmidhuber 1997." in page
+    assert "| `u_o` | (H,) | 1 |" in plain["lstm_layernorm.md"]
+
+
+def test_speed_and_diagrams_come_from_files_beside_the_pages(
+    tool: ModuleType, tmp_path: Path
+) -> None:
+    (tmp_path / "speed.json").write_text(json.dumps({"gru": "faster than light"}))
+    (tmp_path / "lstm.svg").write_text("<svg/>")
+    pages = tool.pages(tmp_path)
+    assert "Measured speed: faster than light." in pages["gru.md"]
+    assert "](lstm.svg)" in pages["lstm.md"]
+    assert "](gru.svg)" not in pages["gru.md"]
