@@ -48,7 +48,10 @@ def test_a_stage_waits_for_the_one_before() -> None:
 def test_products_of_the_input_leave_the_loop(name: str) -> None:
     graph = cells.get(name).graph
     expected = {f"{p} @ x" for p in map(expression_text, graph.parameters) if p.startswith("W_")}
-    assert {expression_text(node) for node in hoisted(graph)} == expected
+    found = {expression_text(node) for node in hoisted(graph)}
+    assert expected <= found
+    # What else leaves it: a second matrix on x, or one on what x alone determines.
+    assert all(product.startswith("V_") for product in found - expected)
 
 
 def test_a_product_of_a_function_of_the_input_leaves_the_loop_too() -> None:
@@ -139,9 +142,12 @@ def test_linear_in_the_state(cell: Cell, linear: bool) -> None:
     assert is_linear(cell.graph) is linear
 
 
+LINEAR = {"hgrn", "mingru", "minlstm", "rg_lru"}
+
+
 @pytest.mark.parametrize("name", cells.names())
-def test_no_published_cell_is_linear(name: str) -> None:
-    assert not is_linear(cells.get(name).graph)
+def test_cells_that_a_scan_could_run(name: str) -> None:
+    assert is_linear(cells.get(name).graph) == (name in LINEAR)
 
 
 def test_biases_are_vectors_that_are_only_added() -> None:

@@ -13,7 +13,7 @@ from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
 
 T, B, I, H = 5, 3, 4, 6
-SIZES = {"lstm_projection": {"P": 2}}
+SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
 
 
 def layer_of(name, **options):
@@ -43,7 +43,7 @@ def test_two_chunks_with_carried_state_equal_one_run(name, split, x):
     layer = layer_of(name, num_layers=2)
     whole, last = layer(x)
     first, state = layer(x[:split])
-    second, state = layer(x[split:], state)
+    second, state = layer(x[split:], state, start=split)
     torch.testing.assert_close(torch.cat([first, second]), whole)
     close(state, last)
 
@@ -67,13 +67,15 @@ def test_lengths_equal_each_row_run_alone(name, x):
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_reset_equals_two_sequences(name, bidirectional, x):
     layer = layer_of(name, bidirectional=bidirectional)
+    if bidirectional and layer.graph.leaf("t") is not None:
+        pytest.skip("a reset does not restart the time, which the reverse direction counts anew")
     reset = torch.zeros(T, B, dtype=torch.bool)
     reset[2, 1] = True
     output, _ = layer(x, reset=reset)
     plain, _ = layer(x)
     torch.testing.assert_close(output[:, [0, 2]], plain[:, [0, 2]])
     before, _ = layer(x[:2, 1:2])
-    after, _ = layer(x[2:, 1:2])
+    after, _ = layer(x[2:, 1:2], start=2)
     torch.testing.assert_close(output[:, 1:2], torch.cat([before, after]))
 
 

@@ -13,7 +13,7 @@ from recurra import cells
 from recurra.errors import ShapeError, UnknownNameError, UsageError, WeightsError
 from recurra.graph import cell, tanh
 
-SIZES = {"lstm_projection": {"P": 2}}
+SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
 
 
 def test_a_named_weight_is_a_view_of_its_stack():

@@ -22,7 +22,8 @@ class Given:
         rows: B.
         sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar.
         per_row: for each given leaf by name, (B, size): the same in every step.
-        states: for each state, (B, size), in the order of the graph.
+        states: for each state, (B, size), in the order of the graph; a scalar is (B, 1), a matrix
+            (B, rows, columns).
     """
 
     steps: int
@@ -56,4 +57,4 @@ class Backend(ABC):
     def run(
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The output (T, B, size) and the states after the last step, each (B, size)."""
+        """The output (T, B, size) and the states after the last step, shaped as before."""

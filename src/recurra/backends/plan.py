@@ -19,6 +19,7 @@ from recurra.backends.rules import RULES
 from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
 from recurra.graph.facts import Variation, uses, variation
+from recurra.graph.operations import ELEMENTWISE
 from recurra.graph.simplify import gather_sums, simplify
 
 # (function, slots of its operands, slot or slots of its result)
@@ -103,9 +104,7 @@ class Plan:
         if self.varies[node] is not Variation.CONSTANT:
             return slot
         rows = self._free()
-        self.constant.append(
-            (lambda given, value: value.expand(given.rows, -1), (_GIVEN, slot), rows)
-        )
+        self.constant.append((_for_each_row, (_GIVEN, slot), rows))
         return rows
 
     def _free(self) -> int:
@@ -127,7 +126,7 @@ class Plan:
         elif node in self._groups:
             self._emit_group(self._groups[node], level)
         else:
-            function = RULES[node.op]
+            function = self._aligned(node)
             sources = tuple(self._slot(arg, level) for arg in node.args)
             if node.op == "spread":
                 function = self._spread(str(node.attribute))
@@ -136,6 +135,23 @@ class Plan:
                 function = _of_numbers(function)
                 sources = (_GIVEN, *sources)
             self._program(level).append((function, sources, self._new(node)))
+
+    def _aligned(self, node: Expression) -> Callable[..., Any]:
+        """The function of a node; where a matrix meets scalars, these are spread over its rows."""
+        function = RULES[node.op]
+        shapes = [self.graph.shapes[arg] for arg in node.args]
+        if node.op not in ELEMENTWISE or () not in shapes or len(max(shapes, key=len)) < 2:
+            return function
+
+        def aligned(*values: Tensor | float) -> Any:
+            return function(
+                *(
+                    value.unsqueeze(-1) if isinstance(value, Tensor) and not shape else value
+                    for value, shape in zip(values, shapes, strict=True)
+                )
+            )
+
+        return aligned
 
     def _emit_leaf(self, node: Expression) -> None:
         name = node.attribute
@@ -183,8 +199,10 @@ class Plan:
         """For each product, or the sum it is part of, all products of the same operand and form."""
         groups: dict[Any, list[Expression]] = {}
         for node in self.nodes:
-            if node.op == "matmul" and self.varies[node] is not Variation.CONSTANT:
-                matrix, operand = node.args
+            if node.op != "matmul" or self.varies[node] is Variation.CONSTANT:
+                continue
+            matrix, operand = node.args
+            if self.varies[matrix] is Variation.CONSTANT:
                 key = (operand, self.graph.shapes[matrix], self._start(node) is not None)
                 groups.setdefault(key, []).append(node)
         order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
@@ -269,6 +287,13 @@ class Plan:
             return RULES["spread"](value, size)
 
         return spread
+
+
+def _for_each_row(given: Given, value: Tensor | float) -> Tensor:
+    """A number or weight as a value of every row (and place) of the batch."""
+    if not isinstance(value, Tensor):
+        value = given.states[0].new_full((1,), value)
+    return value.expand(*given.sequences["x"].shape[1:-1], *value.shape)
 
 
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:

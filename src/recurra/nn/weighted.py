@@ -64,6 +64,11 @@ class Weighted(nn.Module):
         """Features that one direction of a layer gives out."""
         return self.sizes[self.graph.shapes[self.graph.output][0]]
 
+    def state_shape(self, name: str) -> tuple[int, ...]:
+        """(H,) for a vector, (H, P) for a matrix, (1,) for a scalar."""
+        leaf = next(state for state in self.graph.states if state.attribute == name)
+        return tuple(self.sizes[letter] for letter in self.graph.shape(leaf)) or (1,)
+
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
@@ -82,7 +87,7 @@ class Weighted(nn.Module):
             self.register_buffer(leaf.attribute + suffix, value.to(**factory), persistent=False)
         if self.learn_initial_state:
             for state in self.graph.states:
-                start = torch.empty(sizes[self.graph.shape(state)[0]], **factory)
+                start = torch.empty(self.state_shape(state.attribute), **factory)
                 self.register_parameter(f"initial_{state.attribute}{suffix}", nn.Parameter(start))
 
     @torch.no_grad()

@@ -12,6 +12,7 @@ from recurra.backends.reference import execute
 from recurra.backends.rules import RULES
 from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
+from recurra.graph.facts import stepping_matrix
 
 _FORMATS = {torch.float32: 32, torch.float64: 64}
 LEAST = 2**14
@@ -41,6 +42,8 @@ class Cpu(Backend):
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
         if _transformed():
             return "PyTorch is tracing or transforming this call"
+        if why := _has_no_kernel(graph):
+            return why
         if values is not None and values < self.least:
             return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None
@@ -70,6 +73,19 @@ class Cpu(Backend):
             return output, tuple(states)
         output, carried, _ = forward(call, tensors, training=False)
         return output, tuple(one.last.clone() for one in carried)
+
+
+def _has_no_kernel(graph: Graph) -> str | None:
+    """Why no kernel can be made for a graph; None if one can."""
+    matrix = stepping_matrix(graph)
+    if matrix is not None:
+        name = matrix.attribute or graph.names.get(matrix)
+        which = f"the matrix {name}" if name else "a matrix of its equations"
+        return f"{which} changes in each step; kernels multiply by weights only"
+    scalar = next((state for state in graph.states if not graph.shape(state)), None)
+    if scalar is not None:
+        return f"the state {scalar.attribute} is a scalar; kernels carry vectors, one value a unit"
+    return None
 
 
 def _transformed() -> bool:
