@@ -1,7 +1,7 @@
 """A graph over time: the backends that run it, and the choice; no cell is known by name here."""
 
 from recurra.backends.backend import Backend, Given
-from recurra.backends.choice import Choice, choose
+from recurra.backends.choice import Choice, choose, choose_convolution
 from recurra.backends.weights import Weights
 
-__all__ = ["Backend", "Choice", "Given", "Weights", "choose"]
+__all__ = ["Backend", "Choice", "Given", "Weights", "choose", "choose_convolution"]

@@ -60,9 +60,9 @@ class Plan:
         self.output = -1
 
     @classmethod
-    def of(cls, graph: Graph) -> Plan:
+    def of(cls, graph: Graph, linear: Callable[..., Tensor] = F.linear) -> Plan:
         """The plan of a whole step."""
-        plan = cls(gather_sums(simplify(graph)))
+        plan = cls(gather_sums(simplify(graph)), linear)
         plan.states = [plan._new(leaf) for leaf in graph.states]
         plan.updates = [plan._root(node) for node in plan.graph.updates]
         plan.output = plan._root(plan.graph.output)
@@ -91,11 +91,14 @@ class Plan:
         """The number behind a size letter, read off the states, inputs or weights of a call."""
         known = dict(zip(self.graph.states, given.states, strict=True))
         known |= {i: given.sequences[i.attribute] for i in self.graph.inputs}
-        for leaf in (*known, *self.graph.parameters):
+        for leaf, tensor in known.items():
             shape = self.graph.shape(leaf)
             if letter in shape:
-                tensor = known[leaf] if leaf in known else weights[leaf.attribute]
                 return int(tensor.shape[shape.index(letter) - len(shape)])
+        for leaf in self.graph.parameters:
+            shape = self.graph.shape(leaf)
+            if letter in shape:
+                return int(weights[leaf.attribute].shape[shape.index(letter)])
         raise AssertionError(f"nothing that is given has the size {letter}")
 
     def _root(self, node: Expression) -> int:
@@ -238,11 +241,17 @@ class Plan:
         elif all(self.varies[start] is Variation.CONSTANT for start in known):
             bias = self._stack_constants(known)
             self._program(level).append((self.linear, (operand, matrices, bias), target))
+        elif self.linear is not F.linear:
+            start_slot = self._slot(self._stack_starts(known), level)
+            self.step.append((self._added, (start_slot, operand, matrices), target))
         else:
             mirrored = self._free()
             self.constant.append((torch.t, (matrices,), mirrored))
             start_slot = self._slot(self._stack_starts(known), level)
             self.step.append((torch.addmm, (start_slot, operand, mirrored), target))
+
+    def _added(self, start: Tensor, operand: Tensor, matrices: Tensor) -> Tensor:
+        return start + self.linear(operand, matrices)
 
     def _new_stack(self, nodes: Nodes) -> int:
         if len(nodes) == 1:
@@ -302,5 +311,5 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _side_by_side(given: Given, *values: Tensor) -> Tensor:
-    shape = (given.steps, given.rows)
+    shape = (given.steps, *given.sequences["x"].shape[1:-1])
     return torch.cat([value.expand(*shape, value.shape[-1]) for value in values], -1)

@@ -6,9 +6,11 @@ only the rest runs in a Python loop over time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
@@ -18,10 +20,18 @@ from recurra.graph import Graph
 
 
 class Reference(Backend):
-    """Runs every graph, step by step, in PyTorch."""
+    """Runs every graph, step by step, in PyTorch.
+
+    Args:
+        linear: what stands for the products with weights, a function of value, weight and bias such
+            as `recurra.backends.convolution.convolve`.
+    """
 
     name = "reference"
     purpose = "runs any graph in PyTorch, a Python loop over time"
+
+    def __init__(self, linear: Callable[..., Tensor] = F.linear) -> None:
+        self.linear = linear
 
     def refusal(
         self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
@@ -33,7 +43,7 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = _plan(graph)
+        plan = _plan(graph, self.linear)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -50,13 +60,14 @@ class Reference(Backend):
             outputs.append(values[plan.output])
         if not outputs:
             size = plan.size(graph.shapes[graph.output][0], weights, given)
-            return given.states[0].new_zeros(0, given.rows, size), states
+            places = given.sequences["x"].shape[1:-1]
+            return given.states[0].new_zeros(0, *places, size), states
         return torch.stack(outputs), states
 
 
 @lru_cache(maxsize=256)
-def _plan(graph: Graph) -> Plan:
-    return Plan.of(graph)
+def _plan(graph: Graph, linear: Callable[..., Tensor] = F.linear) -> Plan:
+    return Plan.of(graph, linear)
 
 
 def execute(program: Program, values: list[Tensor]) -> None:

@@ -1,8 +1,22 @@
 """Modules with weights and state: a cell over time, stacked, both ways; and torch's namesakes."""
 
+from recurra.nn.conv import ConvGRU, ConvLSTM, ConvRecurrent
 from recurra.nn.dropout import Dropout
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
 
-__all__ = ["GRU", "LSTM", "RNN", "Dropout", "Recurrent", "State", "detach", "from_torch", "select"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "ConvGRU",
+    "ConvLSTM",
+    "ConvRecurrent",
+    "Dropout",
+    "Recurrent",
+    "State",
+    "detach",
+    "from_torch",
+    "select",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -80,7 +81,7 @@ class Weighted(nn.Module):
         sizes = {"I": self.input_size if layer == 0 else inside, **self.sizes}
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
-            empty = torch.empty(len(stack.members) * rows, *rest, **factory)
+            empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)
             self.register_parameter(stack.name + suffix, nn.Parameter(empty))
         for leaf in self.graph.leaves("fixed"):
             value = fixed_weight(self.cell.fixed[leaf.attribute], self.graph.shape(leaf), sizes)
@@ -92,12 +93,16 @@ class Weighted(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of cell and `init`."""
+        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of cell and `init`.
+
+        With kernels, H counts the values of all places that one value is made of.
+        """
+        fan = self.hidden_size * max(math.prod(stack.kernel) for stack in self.stacks)
         for name, parameter in self.named_parameters():
             if name.startswith("initial_"):
                 nn.init.zeros_(parameter)
             else:
-                initial.uniform(parameter, self.hidden_size)
+                initial.uniform(parameter, fan)
         for layer, direction, _ in self.places():
             for name in self.weight_names:
                 weight = self.weight(name, layer, direction)
