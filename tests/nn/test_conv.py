@@ -215,6 +215,8 @@ def test_batch_first_and_a_state_that_goes_on() -> None:
     layer = drawn(ConvGRU(2, 3, 3, learn_initial_state=True, batch_first=True))
     x = maps(2, 5, 2, 4, 3).float()
     whole, last = layer(x)
+    start = layer.get_parameter("initial_h_l0").detach()
+    close(layer(x, start.view(1, 1, 3, 1, 1).expand(1, 2, 3, 4, 3))[0], whole, 1e-6)
     first, state = layer(x[:, :2])
     second, after = layer(x[:, 2:], state)
     torch.testing.assert_close(torch.cat([first, second], 1), whole)
