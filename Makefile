@@ -4,14 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TESTED := $(VENV)/.installed-test
+TIMED := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types bench bench-quick clean
 
 help:
 	@echo "make demo   install recurra into .venv, train a character model for 3 minutes, print 500 characters"
 	@echo "make test   install the test packages too, and run the tests"
-	@echo "make bench  compare layers with torch's (2 minutes)"
+	@echo "make bench  time the layers beside torch, JAX, Keras, ONNX Runtime (10 minutes; make bench-quick: 1)"
 	@echo "make lint   check style     make types   check types     make clean   remove .venv and runs/demo"
 
 $(BIN)/python:
@@ -24,6 +25,10 @@ $(INSTALLED): $(BIN)/python pyproject.toml constraints.txt
 
 $(TESTED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+$(TIMED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 demo: $(INSTALLED)
@@ -39,9 +44,11 @@ lint: $(TESTED)
 types: $(TESTED)
 	$(BIN)/mypy
 
-bench: $(INSTALLED)
-	$(BIN)/python benchmarks/layers.py
-	$(BIN)/python benchmarks/parts.py
+bench: $(TIMED)
+	$(BIN)/python benchmarks/run.py $(if $(JSON),--json $(JSON))
+
+bench-quick: $(INSTALLED)
+	$(BIN)/python benchmarks/run.py --quick $(if $(JSON),--json $(JSON))
 
 clean:
 	rm -rf $(VENV) runs/demo

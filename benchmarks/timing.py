@@ -1,28 +1,120 @@
-"""Times of several functions, measured in alternation in one run: median and spread."""
+"""Times of several functions, measured in alternation in one run: median and quartiles."""
 
 from __future__ import annotations
 
+import gc
+import math
 import statistics
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+Function = Callable[[], object]
+
+SAMPLE = 0.002  # seconds that one sample lasts at least: short calls are timed in blocks
+LONGEST_WAIT = 0.06  # seconds before a sample, for the idle threads of another library to sleep
+SHORT = 0.05  # seconds: a call shorter than this runs once uncounted, to wake its own threads
 
 
-def alternate(
-    functions: Mapping[str, Callable[[], Any]], rounds: int = 15
-) -> dict[str, list[float]]:
-    """Seconds of each function in each round, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for count in range(rounds + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if count:
-                times[name].append(time.perf_counter() - start)
-    return times
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure.
+
+    Attributes:
+        least: rounds in any case.
+        seconds: after which no further round begins.
+        most: rounds in any case enough.
+    """
+
+    least: int = 5
+    seconds: float = 4.0
+    most: int = 60
 
 
-def row(name: str, seconds: list[float], unit: str = "") -> str:
-    """A line: median in milliseconds, and the quarters around it."""
-    low, middle, high = statistics.quantiles(seconds, n=4)
-    return f"{name:<28} {1e3 * middle:9.2f} ms   ({1e3 * low:.2f} .. {1e3 * high:.2f}) {unit}"
+@dataclass(frozen=True)
+class Spread:
+    """Seconds of one call: median, lower and upper quartile, least, and what they are taken of."""
+
+    median: float
+    low: float
+    high: float
+    least: float
+    rounds: int
+    calls: int
+
+    def __str__(self) -> str:
+        unit, factor = ("ms", 1e3) if self.median >= 1e-3 else ("µs", 1e6)
+        scaled = [factor * seconds for seconds in (self.low, self.median, self.high)]
+        low, middle, high = (f"{s:.0f}" if s >= 100 else f"{s:#.3g}" for s in scaled)
+        return f"{middle:>7} {unit}  ({low} .. {high})"
+
+
+def spread(seconds: list[float], calls: int = 1) -> Spread:
+    """The spread of at least two samples; quartiles lie between the samples."""
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Spread(middle, low, high, min(seconds), len(seconds), calls)
+
+
+def measure(functions: Mapping[str, Function], effort: Effort | None = None) -> dict[str, Spread]:
+    """The spread of each function. One round measures each of them once, one after another.
+
+    A sample is a pause, one call that does not count if it is short, and then a block of calls.
+    In the pause the threads of the others fall asleep: OpenMP's spin for 8 ms after a call, ONNX
+    Runtime's for 22, and would take a core from whoever is measured next.
+    """
+    effort = effort or Effort()
+    with _no_collection():
+        calls = {name: _calls(function) for name, function in functions.items()}
+        samples: dict[str, list[float]] = {name: [] for name in functions}
+        names = tuple(functions)
+        start = time.perf_counter()
+        for number in range(max(effort.least, effort.most)):
+            if number >= effort.least and time.perf_counter() - start > effort.seconds:
+                break
+            first = number % max(len(functions), 1)  # nobody always follows the same one
+            for name in (*names[first:], *names[:first]):
+                samples[name].append(_sample(functions[name], *calls[name]))
+    return {name: spread(seconds, calls[name][0]) for name, seconds in samples.items()}
+
+
+def _calls(function: Function) -> tuple[int, bool]:
+    """How many calls a sample has, and whether one goes before it; after one that compiles."""
+    function()
+    start = time.perf_counter()
+    function()
+    seconds = max(time.perf_counter() - start, 1e-7)
+    return max(1, math.ceil(SAMPLE / seconds)), seconds < SHORT
+
+
+def _sample(function: Function, calls: int, warm: bool) -> float:
+    _settle()
+    if warm:
+        function()
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    return (time.perf_counter() - start) / calls
+
+
+def _settle() -> None:
+    """Wait until no thread of this process computes."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < LONGEST_WAIT:
+        before = time.process_time()
+        time.sleep(0.002)
+        if time.process_time() - before < 0.0005:
+            return
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's garbage collection, as in `timeit`."""
+    before = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

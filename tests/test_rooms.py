@@ -40,7 +40,6 @@ ON_TOP_ONLY = (
 )  # an import inside a function would hide an arrow
 
 MOST_LINES = {"cells": 40}  # of a file, its docstring included; 400 in every other room
-INTERPRETERS = {"backends.cpu.kernel": 600}  # a method for each operation
 MOST_BODY = 40  # lines of a function without its docstring
 LONGER = {
     # One derivation from the seeds to the program: each line needs most of the names before it.
@@ -214,7 +213,7 @@ def test_backends_know_no_cell() -> None:
 
 def test_files_are_short() -> None:
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
-    most = {name: INTERPRETERS.get(name, MOST_LINES.get(room(name), 400)) for name in MODULES}
+    most = {name: MOST_LINES.get(room(name), 400) for name in MODULES}
     assert {name: count for name, count in lines.items() if count > most[name]} == {}
 
 

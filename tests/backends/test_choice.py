@@ -8,6 +8,7 @@ import torch
 from recurra import Recurrent, cells
 from recurra.backends import Backend, choice, choose
 from recurra.backends.reference import Reference
+from recurra.backends.said import SAID
 from recurra.graph import Graph
 
 CPU = torch.device("cpu")
@@ -68,7 +69,7 @@ def test_a_layer_explains_itself_in_one_line() -> None:
 
 
 def test_a_step_down_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    choice._SAID.clear()
+    SAID.clear()
     layer = Recurrent("gru", 2, 3)
     with caplog.at_level("INFO", logger="recurra"):
         for _ in range(3):

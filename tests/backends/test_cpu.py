@@ -16,6 +16,7 @@ from recurra.backends import choice
 from recurra.backends.cpu import Cpu, memory, rules
 from recurra.backends.reference import Reference
 from recurra.graph import Cell, cell, mean, sigmoid, sum, tanh, where
+from support.checks import features
 from support.random_cells import random_cells
 from support.vector_code import run_function
 
@@ -83,13 +84,15 @@ def test_every_cell_at_ugly_sizes(name, shape, monkeypatch):
     t, b, i, h = shape
     if name in SIZES and h == 1:
         h = 6
+    i = features(name, i, h)
     assert_same(layer_of(name, i, h), torch.randn(t, b, i, dtype=torch.float64), monkeypatch)
 
 
 @pytest.mark.parametrize("name", FUSED)
 def test_float32(name, monkeypatch):
-    layer = layer_of(name, 4, 33, torch.float32)
-    assert_same(layer, torch.randn(5, 6, 4), monkeypatch, tolerance=2e-5)
+    layer = layer_of(name, features(name, 4, 33), 33, torch.float32)
+    x = torch.randn(5, 6, layer.input_size)
+    assert_same(layer, x, monkeypatch, tolerance=2e-5)
 
 
 def test_nine_of_ten_cells_have_kernels():
@@ -168,8 +171,9 @@ def test_nothing_is_read_that_was_not_written(monkeypatch):
     original = memory.empty
     monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(float("nan")))
     for name in FUSED:
-        layer = layer_of(name, 3, 19)
-        x = torch.randn(3, 5, 3, dtype=torch.float64)
+        size = features(name, 3, 19)
+        layer = layer_of(name, size, 19)
+        x = torch.randn(3, 5, size, dtype=torch.float64)
         found = results(Cpu(least=0), layer, x, monkeypatch)
         assert all(value.isfinite().all() for _, value in found), name
 
@@ -180,9 +184,10 @@ def test_tanh_and_sigmoid_to_units_in_the_last_place(bits, limit):
     top = 12 if bits == 32 else 24
     x = np.concatenate(
         [
-            np.linspace(-top, top, 40_001),
-            np.geomspace(1e-30, 100, 8001),
-            -np.geomspace(1e-30, 80, 8001),
+            np.linspace(-top, top, 800_001),
+            np.linspace(-105, 105, 200_001),  # where the sigmoid is no normal number any more
+            np.geomspace(1e-30, 100, 100_001),
+            -np.geomspace(1e-30, 80, 100_001),
         ]
     ).astype(dtype)
     wide = x.astype(np.longdouble)
@@ -329,3 +334,28 @@ def test_a_broken_gradient_rule_is_seen(monkeypatch):
     monkeypatch.setitem(rules.RULES, "subtract", lambda v, a, b: v.b.fadd(a, b))
     with pytest.raises(AssertionError):
         assert_same(layer_of("gru", 3, 23), torch.randn(3, 2, 3, dtype=torch.float64), monkeypatch)
+
+
+@cell(state="h")
+def one_product_before_the_loop(p, x, h):
+    n = tanh(p.W_n @ x + p.b_n)
+    k = sigmoid(p.W_k @ x + p.U_k @ h + p.b_k)
+    h = tanh((1 - k) * h + k * n)
+    return h
+
+
+@cell(state="h")
+def one_product_without_gradient(p, x, h):
+    a = p.W_a @ x + p.b_a
+    n = tanh(p.W_n @ x + p.U_n @ h + p.b_n)
+    h = where(a > h, n, 0.9 * h)
+    return h
+
+
+@pytest.mark.parametrize(
+    "own", [one_product_before_the_loop, one_product_without_gradient], ids=str
+)
+def test_stacked_products_of_which_the_loop_reads_a_part(own, monkeypatch):
+    """Products of x with one bias each share a tensor; its gradient has a place for all of them."""
+    layer = layer_of(own, 3, 19)
+    assert_same(layer, torch.randn(4, 5, 3, dtype=torch.float64), monkeypatch)

@@ -39,3 +39,20 @@ def test_a_run_without_an_evaluation(call: Any, trained: Path, tmp_path: Path) -
     found = json.loads(call("info", run, "--json").out)
     assert (found["steps"], found["best"], found["parameters"]) == (0, None, None)
     assert "not measured yet" in call("info", run).out
+
+
+def test_the_kernel_cache(call: Any, trained: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.delenv("RECURRA_CACHE", raising=False)
+    assert json.loads(call("info", trained, "--json").out)["kernel_cache"] is None
+    assert "kernel cache" not in call("info", trained).out
+    place = tmp_path / "kernels"
+    monkeypatch.setenv("RECURRA_CACHE", str(place))
+    assert json.loads(call("info", trained, "--json").out)["kernel_cache"]["kernels"] == 0
+    place.mkdir()
+    (place / "a.kernel").write_bytes(b"x" * 1500)
+    (place / "notes.txt").write_text("not a kernel")
+    found = json.loads(call("info", trained, "--json").out)["kernel_cache"]
+    assert found == {"folder": str(place), "kernels": 1, "bytes": 1500}
+    page = call("info", trained).out
+    assert "kernel cache" in page
+    assert "(1,500 bytes, kernels: 1)" in " ".join(page.split())

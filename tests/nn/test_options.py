@@ -11,6 +11,7 @@ import recurra
 from recurra import cells
 from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
+from support.checks import features
 
 T, B, I, H = 5, 3, 4, 6
 SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
@@ -19,7 +20,10 @@ SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
 def layer_of(name, **options):
     torch.manual_seed(1)
     options.setdefault("sizes", SIZES.get(name))
-    return recurra.Recurrent(name, I, H, dtype=torch.float64, **options)
+    joined = features(name, I, -1) == -1  # x has as many features as there are units
+    if joined and options.get("bidirectional"):
+        options["num_layers"] = 1
+    return recurra.Recurrent(name, I, I if joined else H, dtype=torch.float64, **options)
 
 
 def parts(state):

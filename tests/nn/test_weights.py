@@ -12,6 +12,7 @@ import recurra
 from recurra import cells
 from recurra.errors import ShapeError, UnknownNameError, UsageError, WeightsError
 from recurra.graph import cell, tanh
+from support.checks import features
 
 SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
 
@@ -31,7 +32,7 @@ def test_a_named_weight_is_a_view_of_its_stack():
 
 @pytest.mark.parametrize("name", cells.names())
 def test_stored_weights_are_those_of_the_equations(name):
-    layer = recurra.Recurrent(name, 3, 4, sizes=SIZES.get(name))
+    layer = recurra.Recurrent(name, features(name, 3, 4), 4, sizes=SIZES.get(name))
     stored = sum(p.numel() for p in layer.parameters())
     assert stored == sum(layer.weight(w).numel() for w in layer.weight_names)
     assert len(list(layer.parameters())) <= 6
@@ -112,6 +113,16 @@ REFUSED = [
         "initialiser",
     ),
     (lambda: recurra.Recurrent("lstm_projection", 2, 3), UsageError, "also needs the sizes P"),
+    (
+        lambda: recurra.Recurrent("intersection_rnn", 2, 3),
+        UsageError,
+        r"layer 0 needs 3 features \(H\) and would read 2\. Choose hidden_size",
+    ),
+    (
+        lambda: recurra.Recurrent("intersection_rnn", 3, 3, num_layers=2, bidirectional=True),
+        UsageError,
+        r"layer 1 needs 3 features \(H\) and would read 6",
+    ),
     (lambda: recurra.Recurrent("lstm", 2, 3, sizes={"P": 2}), UnknownNameError, "size 'P'"),
     (lambda: recurra.GRU(2, 3).weight("U_q"), UnknownNameError, "weight 'U_q'"),
     (lambda: recurra.GRU(2, 3).weight("U_r", 1), UsageError, "layer 1 does not exist"),

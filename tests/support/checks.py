@@ -23,15 +23,24 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-11) -> None:
     torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
+def features(cell: Cell | str, inputs: int, hidden: int) -> int:
+    """The features that a layer of the cell can read: H where it joins x with its units, else I."""
+    graph = cells.get(cell).graph
+    x = graph.leaf("x")
+    assert x is not None
+    return inputs if graph.shape(x) == ("I",) else hidden
+
+
 def layer_of(cell: Cell | str, **options: Any) -> Recurrent:
-    """A float64 layer of the cell with I=2, H=3, all weights drawn anew."""
+    """A float64 layer of the cell with I=2 (or as it must be), H=3, all weights drawn anew."""
     torch.manual_seed(0)
     letters = {letter for _, shape in cells.get(cell).graph.leaf_shapes for letter in shape} - {
         "I",
         "H",
     }
     sizes = {letter: SIZES[letter] for letter in letters}
-    layer = Recurrent(cell, 2, 3, sizes=sizes, dtype=torch.float64, **options)
+    read = features(cell, 2, 3)
+    layer = Recurrent(cell, read, 3, sizes=sizes, dtype=torch.float64, **options)
     for parameter in layer.parameters():  # not the cell's wishes: zeros and ones hide mistakes
         nn.init.normal_(parameter, std=0.6)
     return layer

@@ -7,7 +7,7 @@ import ctypes
 import llvmlite.ir as ir
 import numpy as np
 
-from recurra.backends.cpu.kernel import loop
+from recurra.backends.cpu.loops import loop
 from recurra.backends.cpu.target import Code, host
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
 

@@ -2,6 +2,7 @@
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.choice import Choice, choose, choose_convolution
+from recurra.backends.running import run
 from recurra.backends.weights import Weights
 
-__all__ = ["Backend", "Choice", "Given", "Weights", "choose", "choose_convolution"]
+__all__ = ["Backend", "Choice", "Given", "Weights", "choose", "choose_convolution", "run"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import torch
@@ -11,10 +10,8 @@ from recurra.backends.backend import Backend
 from recurra.backends.convolution import convolve
 from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
+from recurra.backends.said import say_once
 from recurra.graph import Graph
-
-_LOG = logging.getLogger("recurra")
-_SAID: set[tuple[str, str]] = set()
 
 # The first that does not refuse is taken; the reference refuses nothing.
 BACKENDS: tuple[Backend, ...] = (Cpu(), Reference())
@@ -43,7 +40,8 @@ def choose(
         if refusal is None:
             return Choice(backend, _reason(backend, graph, device, dtype), tuple(refused))
         refused.append((backend.name, refusal))
-        _say_once(graph.name, backend.name, refusal)
+        message = f"does not run on the backend {backend.name}: {refusal}"
+        say_once(graph.name, backend.name, message)
     raise AssertionError("the reference backend refuses nothing")
 
 
@@ -52,7 +50,8 @@ def choose_convolution(graph: Graph, device: torch.device, dtype: torch.dtype) -
     why = "its kernels multiply by matrices, and this layer convolves"
     refused = tuple((one.name, why) for one in BACKENDS if not isinstance(one, Reference))
     for name, _ in refused:
-        _say_once(f"{graph.name} with convolutions", name, why)
+        message = f"does not run on the backend {name}: {why}"
+        say_once(f"{graph.name} with convolutions", name, message)
     backend = Reference(convolve)
     return Choice(backend, _reason(backend, graph, device, dtype), refused)
 
@@ -60,10 +59,3 @@ def choose_convolution(graph: Graph, device: torch.device, dtype: torch.dtype) -
 def _reason(backend: Backend, graph: Graph, device: torch.device, dtype: torch.dtype) -> str:
     where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
     return f"{backend.purpose}, for {where}"
-
-
-def _say_once(cell: str, backend: str, refusal: str) -> None:
-    """Log a step down from a backend the first time that it happens to a cell."""
-    if (cell, backend) not in _SAID:
-        _SAID.add((cell, backend))
-        _LOG.info("%s does not run on the backend %s: %s", cell, backend, refusal)

@@ -36,7 +36,7 @@ class Plan:
     Attributes:
         constant, parallel, step: the three programs.
         per_step: (slot of all steps, slot of one step) for what the loop reads.
-        states, updates, output: slots.
+        states, updates, outputs: slots.
     """
 
     def __init__(self, graph: Graph, linear: Callable[..., Tensor] = F.linear) -> None:
@@ -45,7 +45,7 @@ class Plan:
         self.nodes = self.graph.nodes
         self.varies = variation(self.nodes)
         self.readers = uses((*self.nodes,))
-        self.roots = {*self.graph.updates, self.graph.output}
+        self.roots = {*self.graph.updates, *self.graph.outputs}
         self.constant: Program = []
         self.parallel: Program = []
         self.step: Program = []
@@ -57,7 +57,7 @@ class Plan:
         self._groups = self._product_groups()
         self.states: list[int] = []
         self.updates: list[int] = []
-        self.output = -1
+        self.outputs: list[int] = []
 
     @classmethod
     def of(cls, graph: Graph, linear: Callable[..., Tensor] = F.linear) -> Plan:
@@ -65,8 +65,13 @@ class Plan:
         plan = cls(gather_sums(simplify(graph)), linear)
         plan.states = [plan._new(leaf) for leaf in graph.states]
         plan.updates = [plan._root(node) for node in plan.graph.updates]
-        plan.output = plan._root(plan.graph.output)
+        plan.outputs = [plan._root(node) for node in plan.graph.outputs]
         return plan
+
+    @property
+    def output(self) -> int:
+        """The slot of what the layer above sees."""
+        return self.outputs[0]
 
     def given_to_step(self, node: Expression) -> tuple[int, int, int]:
         """(slot, position, count) of a value a step reads: a part of a stack, or (slot, 0, 1)."""

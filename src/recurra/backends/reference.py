@@ -17,6 +17,7 @@ from recurra.backends.backend import Backend, Given
 from recurra.backends.plan import Plan, Program
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
+from recurra.graph.rewrite import with_lengths
 
 
 class Reference(Backend):
@@ -43,13 +44,13 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = _plan(graph, self.linear)
+        plan = _plan(masked(graph) if "alive" in given.sequences else graph, self.linear)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
         slices = [(target, values[source].unbind(0)) for source, target in plan.per_step]
         states = given.states
-        outputs = []
+        outputs: list[list[Tensor]] = [[] for _ in plan.outputs]
         for t in range(given.steps):
             for slot, state in zip(plan.states, states, strict=True):
                 values[slot] = state
@@ -57,12 +58,21 @@ class Reference(Backend):
                 values[slot] = slices_of[t if len(slices_of) > 1 else 0]
             execute(plan.step, values)
             states = tuple(values[slot] for slot in plan.updates)
-            outputs.append(values[plan.output])
-        if not outputs:
-            size = plan.size(graph.shapes[graph.output][0], weights, given)
-            places = given.sequences["x"].shape[1:-1]
-            return given.states[0].new_zeros(0, *places, size), states
-        return torch.stack(outputs), states
+            for found, slot in zip(outputs, plan.outputs, strict=True):
+                found.append(values[slot])
+        if not given.steps:
+            sizes = [plan.size(graph.shapes[o][0], weights, given) for o in graph.outputs]
+            empty, places = given.states[0].new_zeros, given.sequences["x"].shape[1:-1]
+            output, *shown = [empty(0, *places, size) for size in sizes]
+        else:
+            output, *shown = map(torch.stack, outputs)
+        return output, (*states, *shown)
+
+
+@lru_cache(maxsize=256)
+def masked(graph: Graph) -> Graph:
+    """The graph whose rows stay as they are from the step in which the input `alive` is 0."""
+    return with_lengths(graph)
 
 
 @lru_cache(maxsize=256)

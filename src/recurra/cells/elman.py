@@ -3,7 +3,12 @@
 from recurra.graph import cell, tanh
 
 
-@cell(state="h", year=1990)
+@cell(
+    state="h",
+    year=1990,
+    purpose="the plain recurrent network: short memory, few weights, a baseline",
+    cite="elman1990",
+)
 def elman(p, x, h):
     h = tanh(p.W_h @ x + p.U_h @ h + p.b_h)
     return h

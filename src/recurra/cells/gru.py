@@ -6,7 +6,12 @@ The form of cuDNN and torch.
 from recurra.graph import cell, sigmoid, tanh
 
 
-@cell(state="h", year=2014)
+@cell(
+    state="h",
+    year=2014,
+    purpose="long sequences with one state: the form with the fastest kernels everywhere",
+    cite="cho2014",
+)
 def gru(p, x, h):
     r = sigmoid(p.W_r @ x + p.U_r @ h + p.b_r)
     z = sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)

@@ -3,7 +3,12 @@
 from recurra.graph import cell, sigmoid, tanh
 
 
-@cell(state="h", year=2014)
+@cell(
+    state="h",
+    year=2014,
+    purpose="long sequences with one state: the form of most papers",
+    cite="cho2014",
+)
 def gru_reset_before(p, x, h):
     r = sigmoid(p.W_r @ x + p.U_r @ h + p.b_r)
     z = sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)

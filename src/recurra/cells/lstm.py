@@ -1,6 +1,7 @@
 """Long short-term memory with a forget gate. Gers, Schmidhuber & Cummins 2000.
 
-Without the gate: Hochreiter & Schmidhuber 1997.
+Without the gate: Hochreiter & Schmidhuber 1997. It is NP in Greff et al. 2015, arXiv:1503.04069,
+and, by its forget bias of 1, LSTM-b in Jozefowicz et al. 2015.
 """
 
 from recurra.graph import cell, sigmoid, tanh
@@ -11,7 +12,7 @@ from recurra.graph import cell, sigmoid, tanh
     year=2000,
     init={"b_f": 1.0},
     purpose="the first choice for long sequences: a memory that is kept, written and read by gates",
-    cite="gers2000, hochreiter1997",
+    cite="gers2000, hochreiter1997, jozefowicz2015",
 )
 def lstm(p, x, h, c):
     i = sigmoid(p.W_i @ x + p.U_i @ h + p.b_i)

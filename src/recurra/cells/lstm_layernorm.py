@@ -19,7 +19,11 @@ def norm(*parts):
 
 
 @cell(
-    state="h, c", year=2016, init={"b_f": 1.0, "b_[igoc]": 0.0, "w_*": 1.0, "u_*": 1.0, "n_c": 1.0}
+    state="h, c",
+    year=2016,
+    init={"b_f": 1.0, "b_[igoc]": 0.0, "w_*": 1.0, "u_*": 1.0, "n_c": 1.0},
+    purpose="an LSTM that trains at higher rates and with small batches",
+    cite="ba2016",
 )
 def lstm_layernorm(p, x, h, c):
     x_i, x_f, x_g, x_o = norm(p.W_i @ x, p.W_f @ x, p.W_g @ x, p.W_o @ x)

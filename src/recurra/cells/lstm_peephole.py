@@ -3,7 +3,13 @@
 from recurra.graph import cell, sigmoid, tanh
 
 
-@cell(state="h, c", year=2002, init={"b_f": 1.0})
+@cell(
+    state="h, c",
+    year=2002,
+    init={"b_f": 1.0},
+    purpose="timing and counting: the gates see the memory itself",
+    cite="gers2002",
+)
 def lstm_peephole(p, x, h, c):
     i = sigmoid(p.W_i @ x + p.U_i @ h + p.v_i * c + p.b_i)
     f = sigmoid(p.W_f @ x + p.U_f @ h + p.v_f * c + p.b_f)

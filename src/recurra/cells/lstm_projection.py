@@ -6,7 +6,14 @@ Without peepholes.
 from recurra.graph import cell, sigmoid, tanh
 
 
-@cell(state="h, c", year=2014, shapes={"h": "P"}, init={"b_f": 1.0})
+@cell(
+    state="h, c",
+    year=2014,
+    shapes={"h": "P"},
+    init={"b_f": 1.0},
+    purpose="a large memory with a small recurrence: speech, large vocabularies",
+    cite="sak2014",
+)
 def lstm_projection(p, x, h, c):
     i = sigmoid(p.W_i @ x + p.U_i @ h + p.b_i)
     f = sigmoid(p.W_f @ x + p.U_f @ h + p.b_f)

@@ -43,6 +43,7 @@ def _info(
         **_sizes(folder),
         **_progress(folder),
         "best": _best(folder),
+        "kernel_cache": _kernel_cache(),
         "config": config.model_dump(),
     }
     if as_json:
@@ -95,6 +96,17 @@ def _best(folder: RunFolder) -> dict[str, Any] | None:
     return min(measured, key=lambda record: record["bits_per_char"], default=None)
 
 
+def _kernel_cache() -> dict[str, Any] | None:
+    """The folder that RECURRA_CACHE names and what it holds; None where it names none."""
+    from recurra.backends.cpu import cache
+
+    place = cache.folder()
+    if place is None:
+        return None
+    kernels, size = cache.usage(place)
+    return {"folder": str(place), "kernels": kernels, "bytes": size}
+
+
 def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     """What is found, in words."""
     from recurra.data import characters
@@ -104,6 +116,8 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
     best = found["best"]
     measure = f"{best['bits_per_char']:.4f} at step {best['step']}" if best else "not measured yet"
     size = sum(found["files"].values())
+    kept = found["kernel_cache"]
+    kernels = [] if kept is None else [("kernel cache", _cached(kept))]
     return [
         ("run", found["run"]),
         ("steps", f"{found['steps']:,}"),
@@ -116,4 +130,9 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, str]]:
             "none yet" if symbols is None else f"{characters(symbols - 1)} and {UNKNOWN}",
         ),
         ("on disk", f"{size:,} bytes in {len(found['files'])} files"),
+        *kernels,
     ]
+
+
+def _cached(kept: dict[str, Any]) -> str:
+    return f"{kept['folder']} ({kept['bytes']:,} bytes, kernels: {kept['kernels']})"

@@ -109,14 +109,17 @@ def _listed(names: str) -> tuple[str, ...]:
 
 
 def as_cell(function: Callable[..., Any]) -> Cell:
-    """A plain function as a cell: its arguments after p and x are its states (t is the time)."""
+    """A plain function as a cell: its arguments after p and x are its states.
+
+    But t is the time, and an argument such as c_below the value c of the layer below.
+    """
     if not inspect.isfunction(function):
         raise CellError(
             f"a {type(function).__name__} is no cell: give a name, a cell, or a function such as "
             "def cell(p, x, h)."
         )
     names = tuple(inspect.signature(function).parameters)[2:]
-    states = ", ".join(name for name in names if name != "t")
+    states = ", ".join(name for name in names if name != "t" and not name.endswith("_below"))
     return cell(state=states)(function)
 
 

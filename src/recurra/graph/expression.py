@@ -6,6 +6,7 @@ computed once, and `is` compares. Nothing here knows shapes or PyTorch.
 
 from __future__ import annotations
 
+import math
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +18,11 @@ from recurra.graph.operations import CALLED, OPERATIONS
 Number = int | float
 _SHARED: weakref.WeakValueDictionary[tuple[Any, ...], Expression] = weakref.WeakValueDictionary()
 _LISTENERS: list[Callable[[Expression], None]] = []
+
+
+def _sign(attribute: Any) -> float:
+    """What tells 0.0 from -0.0, which are equal."""
+    return math.copysign(1.0, attribute) if isinstance(attribute, float) else 0.0
 
 
 class Expression:
@@ -32,7 +38,7 @@ class Expression:
         cls, op: str, args: tuple[Expression, ...] = (), attribute: Any = None
     ) -> Expression:
         """Return the one node with this content."""
-        key = (op, tuple(map(id, args)), type(attribute), attribute)
+        key = (op, tuple(map(id, args)), type(attribute), attribute, _sign(attribute))
         node = _SHARED.get(key)
         if node is None:
             if len(args) != OPERATIONS[op].arity:

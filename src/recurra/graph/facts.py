@@ -66,6 +66,16 @@ def stepping_matrix(graph: Graph) -> Expression | None:
     return next((node for node in moving if len(graph.shapes[node]) == 2), None)
 
 
+def below(graph: Graph) -> dict[Expression, str]:
+    """The inputs that bring a value of the layer below, as `c_below` brings c, and its name."""
+    end = "_below"
+    return {
+        leaf: str(leaf.attribute).removesuffix(end)
+        for leaf in graph.inputs
+        if str(leaf.attribute).endswith(end)
+    }
+
+
 def parameter_counts(graph: Graph) -> Counter[tuple[str, ...]]:
     """How many weights there are of each shape: {("H", "I"): 4, ("H", "H"): 4, ("H",): 4}."""
     return Counter(graph.shape(parameter) for parameter in graph.parameters)

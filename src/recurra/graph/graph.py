@@ -25,6 +25,7 @@ class Graph:
         named: (name, value) in the order of the equations; a state's name means its value after the
             step.
         leaf_shapes: (leaf, shape) of every leaf.
+        shown: names of values whose sequences are given out beside the output.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Graph:
     parameters: tuple[Expression, ...]
     named: tuple[tuple[str, Expression], ...]
     leaf_shapes: tuple[tuple[Expression, Shape], ...]
+    shown: tuple[str, ...] = ()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Graph:
         return self  # frozen, and the key of every cache
@@ -46,8 +48,13 @@ class Graph:
 
     @cached_property
     def nodes(self) -> tuple[Expression, ...]:
-        """Every node that the updates and the output need, operands first."""
-        return tuple(walk((*self.updates, self.output)))
+        """Every node that the updates and what is given out need, operands first."""
+        return tuple(walk((*self.updates, *self.outputs)))
+
+    @property
+    def outputs(self) -> tuple[Expression, ...]:
+        """The output, and the values that are shown beside it."""
+        return (self.output, *(dict(self.named)[name] for name in self.shown))
 
     @cached_property
     def shapes(self) -> Mapping[Expression, Shape]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 from recurra.graph.expression import Expression
+from recurra.graph.facts import below
 from recurra.graph.graph import Graph
 from recurra.graph.rewrite import is_layers_own
 from recurra.graph.shapes import Shape, plain_complaint
@@ -120,6 +121,23 @@ def _inputs_are_not_marks(graph: Graph) -> Iterator[Offence]:
             )
 
 
+def _below_is_a_value(graph: Graph) -> Iterator[Offence]:
+    values = dict(graph.named)
+    for leaf, name in below(graph).items():
+        if name not in values:
+            yield (
+                leaf,
+                f"{leaf.attribute} is the value {name} of the layer below, and the cell has no "
+                f"{name}; bind it, or choose another name for the input.",
+            )
+        elif graph.shapes[values[name]] != graph.shape(leaf):
+            yield (
+                leaf,
+                f"{leaf.attribute} has the shape {graph.shape(leaf)}, and {name} has "
+                f"{graph.shapes[values[name]]}; a layer hands {name} to the one above as it is.",
+            )
+
+
 def _x_is_read(graph: Graph) -> Iterator[Offence]:
     x = next((leaf for leaf in graph.inputs if leaf.attribute == "x"), None)
     if x is None:
@@ -140,5 +158,6 @@ RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _weights_are_used,
     _one_name_one_thing,
     _inputs_are_not_marks,
+    _below_is_a_value,
     _x_is_read,
 )

@@ -2,9 +2,11 @@
 
 from recurra.nn.conv import ConvGRU, ConvLSTM, ConvRecurrent
 from recurra.nn.dropout import Dropout
+from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.state import State, detach, select
+from recurra.nn.stream import Stream
 
 __all__ = [
     "GRU",
@@ -14,8 +16,11 @@ __all__ = [
     "ConvLSTM",
     "ConvRecurrent",
     "Dropout",
+    "GridBlock",
+    "GridLSTM",
     "Recurrent",
     "State",
+    "Stream",
     "detach",
     "from_torch",
     "select",

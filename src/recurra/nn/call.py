@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from recurra.errors import ShapeError, UnknownNameError, UsageError
 from recurra.graph import Graph
+from recurra.graph.facts import below
 from recurra.nn.sequence import Door, Sequences
 
 
@@ -28,6 +29,10 @@ class Call:
     reset: Tensor | None
     extra: Mapping[str, Tensor]
     start: int
+
+    def handed(self, values: Mapping[str, Tensor]) -> Call:
+        """The call of the layer above, which gets these sequences of the one below."""
+        return replace(self, extra={**self.extra, **values})
 
     def read(self, x: Tensor, graph: Graph, direction: str) -> dict[str, Tensor]:
         """Every sequence that the graph reads in a direction, by name, each (T, B, size)."""
@@ -70,11 +75,12 @@ def make_call(
         UsageError: an input that the cell does not read, or one that is missing.
         ShapeError: a sequence of another shape than x asks for.
     """
-    needed = [str(leaf.attribute) for leaf in graph.inputs if leaf.attribute not in ("x", "t")]
+    read = [str(leaf.attribute) for leaf in graph.inputs if leaf.attribute not in ("x", "t")]
     for name in inputs:
-        if name not in needed:
-            raise UnknownNameError("input", name, needed or ["none but x"])
-    missing = [name for name in needed if name not in inputs]
+        if name not in read:
+            raise UnknownNameError("input", name, read or ["none but x"])
+    optional = {str(leaf.attribute) for leaf in below(graph)}
+    missing = [name for name in read if name not in inputs and name not in optional]
     if missing:
         raise UsageError(f"cell {graph.name} also reads {', '.join(missing)}: inputs={{...}}.")
     extra = {}
@@ -83,6 +89,10 @@ def make_call(
         assert leaf is not None
         letters = graph.shape(leaf)
         extra[name] = _time_first(name, value, sizes[letters[0]] if letters else 1, door, sequences)
+    steps, rows = sequences.x.shape[:2]
+    for leaf in below(graph):  # nothing is below the first layer
+        size = sizes[graph.shape(leaf)[0]]
+        extra.setdefault(str(leaf.attribute), sequences.x.new_zeros(steps, rows, size))
     if reset is not None:
         flags = reset.unsqueeze(-1).to(sequences.x.dtype)
         reset = _time_first("reset", flags, 1, door, sequences)

@@ -14,10 +14,9 @@ from recurra.errors import ShapeError, UsageError
 from recurra.graph import Cell, Graph
 from recurra.graph.facts import Variation, variation
 from recurra.nn.layout import as_kernels
-from recurra.nn.options import variant
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State
-from recurra.nn.weighted import Weighted, count, place_suffix
+from recurra.nn.weighted import Weighted, count
 
 Size = int | tuple[int, ...]
 
@@ -185,10 +184,9 @@ class ConvRecurrent(Weighted):
         if sequences.alive is not None:
             shape = (*sequences.alive.shape, *[1] * (x.dim() - 2))
             read["alive"] = sequences.alive.to(x.dtype).reshape(shape)
-        graph = variant(self.graph, False, (), False, sequences.alive is not None)
         given = Given(x.shape[0], x.shape[1], read, {}, before)
-        weights = self.weights(place_suffix(layer, direction))
-        output, after = self.choice().backend.run(graph, weights, given)
+        weights = self.weights(self.suffix(layer, direction))
+        output, after = self.choice().backend.run(self.graph, weights, given)
         return sequences.reversed(output) if backwards else output, after
 
     def choice(self) -> Choice:

@@ -23,9 +23,15 @@ def drawn(like: Tensor, rate: float, shape: tuple[int, ...] | torch.Size) -> Ten
     if not level:
         return torch.zeros(shape, dtype=torch.bool, device=like.device)
     count = math.prod(shape)
-    words = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
-    bits = words.random_(-(2**63), None).view(torch.int16)[:count].view(shape)
+    bits = _words(-(-count // 4), like.device).view(torch.int16)[:count].view(shape)
     return bits <= level - 1 - _LEVELS // 2  # of the numbers from -2**15, the `level` smallest
+
+
+def _words(count: int, device: torch.device) -> Tensor:
+    """Random numbers of 64 bits."""
+    if torch.compiler.is_dynamo_compiling():  # which knows randint alone, with the first bit turned
+        return torch.randint(-(2**63), 2**63 - 1, (count,), device=device) ^ -(2**63)
+    return torch.empty(count, dtype=torch.int64, device=device).random_(-(2**63), None)
 
 
 def _level(rate: float) -> int:

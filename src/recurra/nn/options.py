@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
+
+import torch
 
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.graph.rewrite import (
-    with_lengths,
     with_recurrent_dropout,
     with_reset,
     with_zoneout,
 )
+from recurra.graph.serial import dumps, loads
+
+
+@torch.compiler.assume_constant_result
+def variant(
+    graph: Graph,
+    recurrent_dropout: bool,
+    zoneout: tuple[str, ...],
+    reset: bool,
+    shown: tuple[str, ...] = (),
+) -> str:
+    """The graph of a cell, with the options of one call written into it, as text."""
+    return _variant(graph, recurrent_dropout, zoneout, reset, shown)
 
 
 @lru_cache(maxsize=512)
-def variant(
-    graph: Graph, recurrent_dropout: bool, zoneout: tuple[str, ...], reset: bool, lengths: bool
-) -> Graph:
-    """The graph of a cell with the options of one call written into it."""
+def _variant(
+    graph: Graph,
+    recurrent_dropout: bool,
+    zoneout: tuple[str, ...],
+    reset: bool,
+    shown: tuple[str, ...],
+) -> str:
+    graph = replace(graph, shown=shown) if shown else graph
     if recurrent_dropout:
         graph = with_recurrent_dropout(graph)
     if zoneout:
         graph = with_zoneout(graph, zoneout)
     if reset:
         graph = with_reset(graph)
-    # Last, so that a row that has ended keeps its state even where a reset is marked.
-    return with_lengths(graph) if lengths else graph
+    return dumps(graph)
+
+
+@torch.compiler.assume_constant_result
+def given_names(graph: str) -> tuple[str, ...]:
+    """The values of a row that a graph reads and a layer gives: masks, and initial states."""
+    return tuple(str(leaf.attribute) for leaf in loads(graph).leaves("given"))
 
 
 def probability(name: str, value: float) -> float:

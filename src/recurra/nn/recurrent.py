@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.backends import Choice, Given, choose
+from recurra.backends import Choice, Given, choose, run
 from recurra.errors import UsageError
 from recurra.graph import Cell, Graph
 from recurra.nn import start as starting
@@ -17,10 +17,12 @@ from recurra.nn.call import Call, make_call
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
-from recurra.nn.options import probability, variant, zoneout_rates
+from recurra.nn.options import given_names, probability, variant, zoneout_rates
+from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
-from recurra.nn.weighted import Weighted, place_suffix
+from recurra.nn.stream import Stream
+from recurra.nn.weighted import Weighted, count
 
 _SHOWN: dict[str, Any] = {
     "num_layers": 1,
@@ -33,6 +35,8 @@ _SHOWN: dict[str, Any] = {
     "zoneout": {},
     "residual": False,
     "learn_initial_state": False,
+    "checkpoint_every": None,
+    "tied": False,
 }
 
 
@@ -55,6 +59,9 @@ class Recurrent(Weighted):
             (Krueger et al. 2017, arXiv:1606.01305).
         residual: add a layer's input to its output where both have the same size.
         learn_initial_state: train the state with which a sequence starts; else it is zero.
+        checkpoint_every: steps of a piece, to train on long sequences in less memory: only states
+            between pieces and the output are kept, the backward pass runs each piece again.
+        tied: all layers have the weights of the first (Kalchbrenner et al. 2015, arXiv:1507.01526).
         init: initial values by weight name with wildcards, over the cell's own wishes, such as
             {"b_f": 1.0, "U_*": "orthogonal"}.
         sizes: sizes that the cell reads beside I and H, such as {"P": 64}.
@@ -89,6 +96,8 @@ class Recurrent(Weighted):
         zoneout: float | Mapping[str, float] = 0.0,
         residual: bool = False,
         learn_initial_state: bool = False,
+        checkpoint_every: int | None = None,
+        tied: bool = False,
         init: Mapping[str, float | str] | None = None,
         sizes: Mapping[str, int] | None = None,
         layout: Callable[[Graph], tuple[Stack, ...]] = stacked_by_shape,
@@ -107,6 +116,7 @@ class Recurrent(Weighted):
             sizes or {},
             layout,
             {"device": device, "dtype": dtype},
+            tied,
         )
         self.batch_first = batch_first
         self.dropout = probability("dropout", dropout)
@@ -114,6 +124,9 @@ class Recurrent(Weighted):
         self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
         self.zoneout = zoneout_rates(zoneout, self.graph.state_names)
         self.residual = residual
+        if checkpoint_every is not None:
+            count("checkpoint_every", checkpoint_every)
+        self.checkpoint_every = checkpoint_every
 
     def forward(
         self,
@@ -160,12 +173,16 @@ class Recurrent(Weighted):
         """All layers: the output (T, B, ·) of the last, the states of all after the last step."""
         x = call.sequences.x
         after: list[tuple[Tensor, ...]] = []
+        calls = dict.fromkeys(self.directions, call)
         for layer in range(self.num_layers):
             outputs = []
-            for direction in self.directions:
-                output, states = self._direction(call, layer, direction, x, before[len(after)])
+            for direction, own in calls.items():
+                output, states, shown = self._direction(
+                    own, layer, direction, x, before[len(after)]
+                )
                 outputs.append(output)
                 after.append(states)
+                calls[direction] = own.handed(shown)
             joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             x = joined + x if self.residual and joined.shape == x.shape else joined
             if layer + 1 < self.num_layers:
@@ -174,10 +191,10 @@ class Recurrent(Weighted):
 
     def _direction(
         self, call: Call, layer: int, direction: str, x: Tensor, before: tuple[Tensor, ...]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """One direction of one layer: (T, B, H) and its states after the last step."""
+    ) -> tuple[Tensor, tuple[Tensor, ...], dict[str, Tensor]]:
+        """One direction of one layer: (T, B, H), its last states, what it hands to the next."""
         steps, rows = x.shape[:2]
-        suffix = place_suffix(layer, direction)
+        suffix = self.suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
         graph = variant(
@@ -185,14 +202,26 @@ class Recurrent(Weighted):
             self.training and self.recurrent_dropout > 0,
             tuple(self.zoneout),
             call.reset is not None,
-            call.sequences.alive is not None,
+            tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
-        given = Given(steps, rows, sequences, self._per_row(graph, suffix, x), before)
+        per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
         values = steps * rows * self.hidden_size
-        backend = choose(graph, x.device, before[0].dtype, values).backend
-        output, after = backend.run(graph, self.weights(suffix), given)
-        return call.sequences.reversed(output) if direction == "reverse" else output, after
+
+        def piece(sequences: Mapping[str, Tensor], states: tuple[Tensor, ...]) -> Result:
+            given = Given(len(sequences["x"]), rows, sequences, per_row, states)
+            return run(graph, weights, given, values)
+
+        every = self.checkpoint_every or steps
+        if steps > every and torch.is_grad_enabled():
+            output, after = in_pieces(piece, sequences, before, every)
+        else:
+            output, after = piece(sequences, before)
+        results = (output, *after[len(before) :])  # behind the states comes what is shown
+        if direction == "reverse":
+            results = tuple(map(call.sequences.reversed, results))
+        output, *shown = results
+        return output, after[: len(before)], dict(zip(self.handed_on, shown, strict=False))
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
         steps, rows = x.shape[:2]
@@ -202,24 +231,32 @@ class Recurrent(Weighted):
             masks[f"zoneout_{name}"] = zoneout_mask(x, rate, self.training, shape)
         return masks
 
-    def _per_row(self, graph: Graph, suffix: str, x: Tensor) -> dict[str, Tensor]:
+    def _per_row(self, graph: str, suffix: str, x: Tensor) -> dict[str, Tensor]:
         """The given leaves that this graph reads: masks of the recurrence, and initial states."""
         rows = x.shape[1]
         sizes = {"I": x.shape[-1], **self.sizes}
         values = {}
-        for leaf in graph.leaves("given"):
-            kind, _, name = leaf.attribute.partition("_")
+        for leaf in given_names(graph):
+            kind, _, name = leaf.partition("_")
             if kind == "dropout":
                 shape = (rows, sizes[name])
-                values[leaf.attribute] = mask(x, self.recurrent_dropout, shape)
+                values[leaf] = mask(x, self.recurrent_dropout, shape)
             else:
-                values[leaf.attribute] = starting.initial(self, name, suffix, x, rows)
+                values[leaf] = starting.initial(self, name, suffix, x, rows)
         return values
 
     def initial_state(self, rows: int) -> State:
         """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
         like = next(self.parameters())
         return starting.join(starting.split(self, None, rows, True, like), True)
+
+    def stream(self, batch: int) -> Stream:
+        """A `Stream`: it holds the state of `batch` rows and takes one step a call, for inference.
+
+        Raises:
+            UsageError: the layer is bidirectional, or `batch` is no whole number from 1.
+        """
+        return Stream(self, batch, self.zoneout, self.residual)
 
     def _check_dtype(self, x: Tensor) -> None:
         own = next(self.parameters()).dtype

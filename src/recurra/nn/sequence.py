@@ -101,7 +101,10 @@ def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
             f"lengths is {counts.dtype} of shape {tuple(counts.shape)}; it needs one whole number "
             f"for each of the {rows} rows."
         )
-    if rows and not (int(counts.min()) >= 0 and int(counts.max()) <= steps):
+    if torch.compiler.is_compiling():  # their values are not known yet
+        fits = ((counts >= 0) & (counts <= steps)).all()
+        torch._assert_async(fits, "lengths go below 0 or above the steps of x.")
+    elif rows and not (int(counts.min()) >= 0 and int(counts.max()) <= steps):
         raise ShapeError(
             f"lengths go from {int(counts.min())} to {int(counts.max())}; a row has 0 to {steps} "
             "steps."

@@ -13,6 +13,7 @@ from recurra import cells
 from recurra.backends import Weights
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Cell, Graph
+from recurra.graph.facts import below
 from recurra.graph.rewrite import without_biases
 from recurra.nn import initial
 from recurra.nn.fixed import fixed_weight
@@ -37,6 +38,7 @@ class Weighted(nn.Module):
         sizes: Mapping[str, int],
         layout: Callable[[Graph], tuple[Stack, ...]],
         factory: Mapping[str, Any],
+        tied: bool = False,
     ) -> None:
         super().__init__()
         self.cell = cells.get(cell)
@@ -47,11 +49,13 @@ class Weighted(nn.Module):
         self.bias = bias
         self.bidirectional = bidirectional
         self.learn_initial_state = learn_initial_state
+        self.tied = tied
         initial.check_wishes(init, self.weight_names)
         self.init = {**self.cell.init, **init}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
+        self._check_input()
         self.stacks = layout(self.graph)
-        for layer, _, suffix in self.places():
+        for suffix, layer in {suffix: layer for layer, _, suffix in self.places()}.items():
             self._register(layer, suffix, factory)
         self.reset_parameters()
 
@@ -70,15 +74,47 @@ class Weighted(nn.Module):
         leaf = next(state for state in self.graph.states if state.attribute == name)
         return tuple(self.sizes[letter] for letter in self.graph.shape(leaf)) or (1,)
 
+    @property
+    def handed_on(self) -> dict[str, str]:
+        """What a layer hands to the one above beside its output: {"c_below": "c"}."""
+        return {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
+
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
             for direction in self.directions:
-                yield layer, direction, place_suffix(layer, direction)
+                yield layer, direction, self.suffix(layer, direction)
+
+    def suffix(self, layer: int, direction: str) -> str:
+        """The end of the names of a layer's parameters; all tied layers have those of the first."""
+        return place_suffix(0 if self.tied else layer, direction)
+
+    def _features(self, layer: int) -> int:
+        """I, features that a layer reads."""
+        return len(self.directions) * self.output_size if layer else self.input_size
+
+    def _check_input(self) -> None:
+        """Refuse a layer whose cell adds x to its units, and whose x has another size."""
+        x = self.graph.leaf("x")
+        assert x is not None
+        (letter,) = self.graph.shape(x)
+        if self.tied and self.num_layers > 1 and self._features(0) != self._features(1):
+            raise UsageError(
+                f"tied layers have one set of weights, and layer 0 would read {self._features(0)} "
+                f"features, the others {self._features(1)}. Choose input_size={self._features(1)}, "
+                "or put a linear layer before."
+            )
+        for layer in range(self.num_layers if letter != "I" else 0):
+            given, needed = self._features(layer), self.sizes[letter]
+            if given != needed:
+                raise UsageError(
+                    f"cell {self.cell.name} joins x with its units, so layer {layer} needs "
+                    f"{needed} features ({letter}) and would read {given}. Choose hidden_size = "
+                    "input_size and one direction, or put a linear layer before."
+                )
 
     def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
-        inside = len(self.directions) * self.output_size
-        sizes = {"I": self.input_size if layer == 0 else inside, **self.sizes}
+        sizes = {"I": self._features(layer), **self.sizes}
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
             empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)
@@ -126,7 +162,7 @@ class Weighted(nn.Module):
             raise UsageError(f"layer {layer} does not exist; there are 0 to {self.num_layers - 1}.")
         if direction not in self.directions:
             raise UnknownNameError("direction", direction, self.directions)
-        return self.weights(place_suffix(layer, direction))[name]
+        return self.weights(self.suffix(layer, direction))[name]
 
     @torch.no_grad()
     def set_weight(
@@ -136,7 +172,7 @@ class Weighted(nn.Module):
         self.weight(name, layer, direction)  # checks the name and the place
         for stack in self.stacks:
             if name in stack.members:
-                stored = getattr(self, stack.name + place_suffix(layer, direction))
+                stored = getattr(self, stack.name + self.suffix(layer, direction))
                 Weights([(stack.members, stored)], {})[name].copy_(torch.as_tensor(value))
                 value = 0.0
 

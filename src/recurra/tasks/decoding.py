@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -103,6 +104,33 @@ class Sampler:
         return scores
 
 
+class Reader(ABC):
+    """Reads the characters of N texts, one a call, and holds the state between calls."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor) -> Tensor:
+        """Scores (N, V) of what follows the characters (N,) int64."""
+
+
+class Streamed(ABC):
+    """A model that gives out a reader of its own, faster than calls of the model."""
+
+    @abstractmethod
+    def reader(self, state: State) -> Reader:
+        """A reader that goes on from a state, without dropout."""
+
+
+class _Calls(Reader):
+    """Any model, called once a character."""
+
+    def __init__(self, model: nn.Module, state: State) -> None:
+        self._model, self._state = model, state
+
+    def step(self, tokens: Tensor) -> Tensor:
+        logits, self._state = _called(self._model, tokens[None], self._state)
+        return logits
+
+
 def generate(
     model: nn.Module,
     vocabulary: Vocabulary,
@@ -159,34 +187,45 @@ def _steps(
     num_samples: int,
 ) -> Iterator[Token]:
     device = next(model.parameters()).device
-    log_probs, state = _read(model, start.to(device), num_samples)
+    logits, state = _read(model, start.to(device), num_samples)
+    reader = model.reader(state) if isinstance(model, Streamed) else _Calls(model, state)
     rows = np.arange(num_samples)
     for left in reversed(range(max_new)):
+        log_probs = _log_probs(logits)
         chosen = sampler.choose(log_probs, random)
         yield Token(
-            tuple([vocabulary.symbols[symbol] for symbol in chosen]),
+            tuple([vocabulary.symbols[symbol] for symbol in chosen.tolist()]),
             tuple(log_probs[rows, chosen].tolist()),
         )
         if left:
-            log_probs, state = _step(model, torch.from_numpy(chosen)[None].to(device), state)
+            logits = reader.step(torch.from_numpy(chosen).to(device))
 
 
-def _read(model: nn.Module, start: Tensor, num_samples: int) -> tuple[Scores, State]:
-    """Read the prompt once, and give what follows it to each sample."""
+def _read(model: nn.Module, start: Tensor, num_samples: int) -> tuple[Tensor, State]:
+    """Read the prompt once, and give what follows it to each sample: logits (N, V), the state."""
     state: State | None = None
     for block in start[:, None].split(_PROMPT_BLOCK):
-        log_probs, state = _step(model, block, state)
+        logits, state = _called(model, block, state)
     assert state is not None
     rows = torch.zeros(num_samples, dtype=torch.int64, device=start.device)
-    return log_probs.repeat(num_samples, 0), select(state, rows)
+    return logits.repeat(num_samples, 1), select(state, rows)
 
 
-def _step(model: nn.Module, tokens: Tensor, state: State | None) -> tuple[Scores, State]:
-    """Read characters (T, N): log-probabilities (N, V) of those after them, and the state."""
+def _called(model: nn.Module, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+    """Read characters (T, N): logits (N, V) of those after them, and the state."""
     # Set here and not around the loop: between two steps the caller's own settings hold.
     with evaluating(model), torch.inference_mode():
         logits, after = model(tokens, state)
-    scores: Scores = logits[-1].detach().cpu().double().numpy()
+    return logits[-1], after
+
+
+def _log_probs(logits: Tensor) -> Scores:
+    """Log-probabilities (N, V).
+
+    Raises:
+        DivergedError: they are not numbers.
+    """
+    scores: Scores = logits.detach().cpu().double().numpy()
     scores = scores - scores.max(-1, keepdims=True)
     log_probs: Scores = scores - np.log(np.exp(scores).sum(-1, keepdims=True))
     if not np.isfinite(log_probs.sum()):
@@ -194,4 +233,4 @@ def _step(model: nn.Module, tokens: Tensor, state: State | None) -> tuple[Scores
             "the model's scores are not finite numbers: its training diverged. Train anew with a "
             "lower --lr or --clip-norm."
         )
-    return log_probs, after
+    return log_probs

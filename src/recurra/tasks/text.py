@@ -31,8 +31,9 @@ from recurra.data import Part, Streams, TextCorpus, characters
 from recurra.data.vocabulary import UNKNOWN
 from recurra.errors import DataError
 from recurra.nn import Dropout, Recurrent
+from recurra.nn import State as LayerState
 from recurra.tasks.base import State, Task
-from recurra.tasks.decoding import generate
+from recurra.tasks.decoding import Reader, Streamed, generate
 from recurra.tasks.options import Options
 from recurra.tasks.scoring import score
 
@@ -57,7 +58,7 @@ class TextOptions(Options):
         return value
 
 
-class TextModel(nn.Module):
+class TextModel(nn.Module, Streamed):
     """Characters in, a score for each character that may come next out.
 
     Args:
@@ -91,6 +92,25 @@ class TextModel(nn.Module):
         """
         output, state = self.recurrent(self.embedding(tokens), state)
         return self.head(self.dropout(output)), state
+
+    def reader(self, state: LayerState) -> TextReader:
+        """See `Streamed`."""
+        return TextReader(self, state)
+
+
+class TextReader(Reader):
+    """A `TextModel` that reads one character a call."""
+
+    def __init__(self, model: TextModel, state: LayerState) -> None:
+        self._embedding, self._head = model.embedding, model.head
+        parts = (state,) if isinstance(state, Tensor) else state
+        self._stream = model.recurrent.stream(parts[0].shape[1])
+        self._stream.state = state
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor) -> Tensor:
+        """See `Reader`."""
+        return self._head(self._stream.step(self._embedding(tokens)))
 
 
 class TextGeneration(Task):

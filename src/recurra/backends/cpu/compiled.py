@@ -33,7 +33,7 @@ class Machine:
         self.kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
         self.text = str(self.kernel.module)
         self._code = Code(self.text, target)
-        self.team, self.rows = self._code.address("team"), self._code.address("rows")
+        self.share, self.pack = self._code.address("share"), self._code.address("pack")
 
 
 class Compiled:

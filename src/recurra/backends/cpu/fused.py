@@ -1,100 +1,89 @@
-"""The fused recurrence as one differentiable function of PyTorch."""
+"""The fused recurrence on real tensors: forward, forward for training, backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu import memory
-from recurra.backends.cpu.compiled import Compiled, Machine
-from recurra.backends.cpu.product import transposed_product
+from recurra.backends.cpu.batch import Batch, Fields, batch_of
+from recurra.backends.cpu.compiled import Compiled, Machine, compiled
+from recurra.backends.cpu.operands import Operands, operands
+from recurra.backends.cpu.product import weight_gradient
 from recurra.backends.cpu.run import Carried, run
 from recurra.graph import Expression
 
-Slow = Callable[..., tuple[Tensor, ...]]
+BITS = {torch.float32: 32, torch.float64: 64}
 
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One call of the recurrence.
+    """One call of a recurrence.
 
     Attributes:
-        compiled: the kernels.
-        steps: T.
-        rows: B.
-        sources: number of distinct tensors from which reads are taken.
-        reads: for each read, (source, position in it, members of it).
-        slow: the same function in differentiable PyTorch, for second derivatives.
+        operands: which tensors it takes.
+        compiled: its kernels.
+        batch: steps and rows.
     """
 
+    operands: Operands
     compiled: Compiled
-    steps: int
-    rows: int
-    sources: int
-    reads: tuple[tuple[int, int, int], ...]
-    slow: Slow
+    batch: Batch
 
-    def divide(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
-        """(sources, constants, stacked matrices, states)."""
-        split = self.compiled.split
-        a = self.sources
-        b = a + len(split.constants)
-        c = b + len(split.matrices)
-        return tensors[:a], tensors[a:b], tensors[b:c], tensors[c:]
-
-    def read(self, sources: Sequence[Tensor]) -> dict[Expression, Tensor]:
-        """Each read by itself: a view of its source."""
-        nodes = self.compiled.split.forward.reads
-        return {
-            node: _part(sources[source], position, members)
-            for node, (source, position, members) in zip(nodes, self.reads, strict=True)
-        }
-
-    def matrices(self, stacked: Sequence[Tensor]) -> dict[Expression, Tensor]:
-        """Each matrix by itself: a view of its stack."""
-        found: dict[Expression, Tensor] = {}
-        for (_, nodes), stack in zip(self.compiled.split.stacks, stacked, strict=True):
-            found |= dict(zip(nodes, stack.chunk(len(nodes)), strict=True))
-        return found
+    @classmethod
+    def of(
+        cls, text: str, steps: int, tensors: Sequence[Tensor], lengths: Tensor | None = None
+    ) -> Call:
+        """The call of a graph (as text) on tensors as `Operands` orders them."""
+        taken = operands(text)
+        sizes = tuple(sorted(taken.sizes(tensors).items()))
+        last = tensors[-1]  # a state
+        batch = batch_of(steps, last.shape[0], lengths)
+        return cls(taken, compiled(taken.graph, sizes, BITS[last.dtype]), batch)
 
 
-def _part(source: Tensor, position: int, members: int) -> Tensor:
-    width = source.shape[-1] // members
-    return source.narrow(-1, position * width, width)
+def inference(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """(output, last states), keeping nothing: (T, B, size) and (B, size) each."""
+    output, carried, _ = _forward(call, tensors, training=False)
+    return [output, *(one.last.clone() for one in carried)]
 
 
-def forward(
+def training(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """(output, last states, what `gradients` needs beside), no two of them in the same memory."""
+    output, carried, stores = _forward(call, tensors, training=True)
+    lasts = [one.last.clone() for one in carried]
+    histories = [one.slots for k, one in enumerate(carried) if k != call.operands.output_state]
+    return [output, *lasts, *histories, *(stores[node] for node in call.operands.kept)]
+
+
+def _forward(
     call: Call, tensors: Sequence[Tensor], training: bool
 ) -> tuple[Tensor, list[Carried], dict[Expression, Tensor]]:
-    """Run forward: the output (T, B, size), the states, and what is kept for the backward pass."""
-    sources, constants, stacked, before = call.divide(tensors)
-    split, compiled = call.compiled.split, call.compiled
-    graph = split.graph
-    machine = compiled.training if training else compiled.inference
+    """Run forward: the output (T, B, size), the states, and what is stored."""
+    sources, constants, stacked, before = call.operands.divide(tensors)
+    machine = call.compiled.training if training else call.compiled.inference
+    of_output = call.operands.output_state
     states = [
-        Carried.starting(state, call.steps, training or update is graph.output)
-        for state, update in zip(before, graph.updates, strict=True)
+        Carried.starting(state, call.batch, training or number == of_output)
+        for number, state in enumerate(before)
     ]
     stores = _room(machine, call, before[0])
-    run(
-        machine,
-        call.steps,
-        call.rows,
-        call.read(sources),
-        dict(zip(split.forward.constants, constants, strict=True)),
-        call.matrices(stacked),
-        states,
-        stores,
-    )
-    if graph.output in graph.updates:
-        output = states[graph.updates.index(graph.output)].slots[1:]
-    else:
-        output = stores[graph.output]
-    return output, states, stores
+    sequences = {node: _row_by_row(read) for node, read in call.operands.read(sources).items()}
+    if call.batch.steps and call.batch.rows:
+        run(
+            machine,
+            call.batch,
+            {node: call.batch.fields(sequence) for node, sequence in sequences.items()},
+            call.operands.constants(constants),
+            call.operands.matrices(stacked),
+            states,
+            stores,
+        )
+    if of_output is not None:
+        return call.batch.after(states[of_output].slots), states, stores
+    return stores[call.operands.split.graph.output], states, stores
 
 
 def _room(
@@ -106,89 +95,141 @@ def _room(
         new = [node for node in dict.fromkeys(group) if node not in stores]
         if new:
             sizes = [machine.kernel.size(node) for node in new]
-            room = memory.empty(like, call.steps, call.rows, sum(sizes))
+            room = call.batch.sequence(like, sum(sizes))
             stores |= dict(zip(new, room.split(sizes, -1), strict=True))
     return stores
 
 
-class Recurrence(torch.autograd.Function):
-    """(call, sources, constants, stacked matrices, states) -> (output, last states)."""
-
-    @staticmethod
-    def forward(ctx: Any, call: Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Run forward and keep what the backward direction reads."""
-        output, states, stores = forward(call, tensors, training=True)
-        ctx.call = call
-        ctx.kept = tuple(stores)
-        slots = [carried.slots for carried in states]
-        ctx.save_for_backward(*tensors, *slots, *stores.values())
-        return (output, *(carried.last.clone() for carried in states))
-
-    @staticmethod
-    def backward(ctx: Any, d_output: Tensor, *d_states: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients for everything; second derivatives go through PyTorch."""
-        call: Call = ctx.call
-        saved = ctx.saved_tensors
-        count = len(saved) - len(d_states) - len(ctx.kept)
-        tensors = saved[:count]
-        if torch.is_grad_enabled():
-            return (None, *_slow_gradients(call, tensors, (d_output, *d_states)))
-        slots = saved[count : count + len(d_states)]
-        kept = dict(zip(ctx.kept, saved[count + len(d_states) :], strict=True))
-        return (None, *_gradients(call, tensors, slots, kept, d_output, d_states))
-
-
-def _slow_gradients(
-    call: Call, tensors: Sequence[Tensor], gradients: tuple[Tensor, ...]
-) -> tuple[Tensor | None, ...]:
-    results = call.slow(call, *tensors)
-    wanted = [t for t in tensors if t.requires_grad]
-    found = iter(
-        torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True)
-    )
-    return tuple(next(found) if t.requires_grad else None for t in tensors)
-
-
-def _gradients(
+def gradients(
     call: Call,
     tensors: Sequence[Tensor],
-    slots: Sequence[Tensor],
-    kept: dict[Expression, Tensor],
+    output: Tensor,
+    kept: Sequence[Tensor],
     d_output: Tensor,
     d_states: Sequence[Tensor],
-) -> list[Tensor | None]:
-    sources, constants, stacked, _ = call.divide(tensors)
-    split, machine = call.compiled.split, call.compiled.gradients
-    graph, back = split.graph, split.backward
-    there = call.read(sources) | kept
-    for state, update, history in zip(graph.states, graph.updates, slots, strict=True):
-        there |= {update: history[1:], state: history[:-1]}
-    values = {leaf: there[value] for value, leaf in back.values}
-    states = [Carried.starting(d, call.steps, history=False) for d in d_states]
-    matrices = call.matrices(stacked)
+) -> list[Tensor]:
+    """The gradients of `tensors`, of those that have one (`Operands.differentiable`).
+
+    Each has the shape of its tensor, rows without gaps, and memory of its own.
+    """
+    sources, constants, stacked, _ = call.operands.divide(tensors)
+    back, machine = call.operands.split.backward, call.compiled.gradients
+    there = _Values.of(call, tensors, output, kept)
+    states = [Carried.starting(d, call.batch, False, backwards=True) for d in d_states]
+    matrices = call.operands.matrices(stacked)
     room = _room(machine, call, d_output, _groups(call))
-    run(
-        machine,
-        call.steps,
-        call.rows,
-        values | {back.d_output: d_output},
-        dict(zip(split.forward.constants, constants, strict=True)),
-        {node: _turned(node, matrices) for node in machine.program.matrices},
-        states,
-        room,
-    )
-    operands = values | room
-    return [
+    d_output = _row_by_row(d_output)
+    if call.batch.steps and call.batch.rows:
+        run(
+            machine,
+            call.batch,
+            {leaf: there.fields(value) for value, leaf in back.values}
+            | {back.d_output: call.batch.fields(d_output)},
+            call.operands.constants(constants),
+            {node: _turned(node, matrices) for node in machine.program.matrices},
+            states,
+            room,
+        )
+    forward = {leaf: value for value, leaf in back.values}
+
+    def sequence(node: Expression) -> Tensor:
+        return room[node] if node in room else there.sequence(forward[node])
+
+    found = [
         *_source_gradients(call, sources, room),
         *_constant_gradients(constants, back.constants, room),
-        *_matrix_gradients(call, stacked, operands),
-        *(carried.last for carried in states),
+        *_matrix_gradients(call, stacked, sequence),
+        *(carried.last.clone() for carried in states),
     ]
+    return _apart([d for d in found if d is not None])
+
+
+@dataclass(frozen=True, eq=False)
+class _Values:
+    """What the forward direction has left for the backward one.
+
+    Attributes:
+        batch: steps and rows.
+        sequences: what was read, and what was stored.
+        histories: for each state its values before the first step and after each.
+        states: for each value before or after a step, its state.
+    """
+
+    batch: Batch
+    sequences: dict[Expression, Tensor]
+    histories: dict[Expression, Tensor]
+    states: dict[Expression, Expression]
+
+    @classmethod
+    def of(
+        cls, call: Call, tensors: Sequence[Tensor], output: Tensor, kept: Sequence[Tensor]
+    ) -> _Values:
+        sources, _, _, before = call.operands.divide(tensors)
+        graph, rest = call.operands.split.graph, iter(kept)
+        histories = {}
+        for number, state in enumerate(graph.states):
+            mine = number == call.operands.output_state
+            slots = _history(before[number], output) if mine else next(rest)
+            histories[state] = call.batch.as_history(slots)
+        stored = {graph.output: output} | dict(zip(call.operands.kept, rest, strict=True))
+        stored |= call.operands.read(sources)
+        states = dict(zip(reversed(graph.updates), reversed(graph.states), strict=True))
+        return cls(
+            call.batch,
+            {node: _row_by_row(sequence) for node, sequence in stored.items()},
+            histories,
+            states | {state: state for state in graph.states},
+        )
+
+    def fields(self, value: Expression) -> Fields:
+        """Where a kernel finds a value."""
+        if value not in self.states:
+            return self.batch.fields(self.sequences[value])
+        state = self.states[value]
+        return self.batch.value_fields(self.histories[state], after=value is not state)
+
+    def sequence(self, value: Expression) -> Tensor:
+        """A value by itself."""
+        if value not in self.states:
+            return self.sequences[value]
+        state = self.states[value]
+        side = self.batch.before if value is state else self.batch.after
+        return side(self.histories[state])
+
+
+def _row_by_row(tensor: Tensor) -> Tensor:
+    """The tensor, copied if the numbers of a row do not stand side by side."""
+    return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor
+
+
+def _history(before: Tensor, after: Tensor) -> Tensor:
+    """A state before the first step and after each, one row after another.
+
+    `training` wrote them so; a copy is made if they stand so no more.
+    """
+    rows, size = before.shape
+    start = after.storage_offset() - before.numel()
+    if start >= 0 and after.is_contiguous():
+        count = rows + after.numel() // max(size, 1)
+        whole = after.as_strided((count, size), (size, 1), start)
+        if torch.equal(whole[:rows], before):
+            return whole
+    return torch.cat([before, after.reshape(-1, size)])
+
+
+def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors without gaps, no two of them in the same memory."""
+    found, seen = [], set()
+    for tensor in tensors:
+        place = tensor.untyped_storage().data_ptr()
+        found.append(tensor.clone() if place in seen else tensor.contiguous())
+        seen.add(place)
+    return found
 
 
 def _groups(call: Call) -> list[list[Expression]]:
     """The gradients that one product reads together: those of a stack of matrices."""
-    split = call.compiled.split
+    split = call.operands.split
     return [
         [gradient for gradient, _ in _of_stack(call, *stack).values() if gradient.args]
         for stack in split.stacks
@@ -199,7 +240,7 @@ def _of_stack(
     call: Call, operand: Expression, nodes: Sequence[Expression]
 ) -> dict[Expression, tuple[Expression, Expression]]:
     """For each matrix of a stack that gets one: (gradient of its product, value of the operand)."""
-    products = call.compiled.split.backward.products
+    products = call.operands.split.backward.products
     return {
         product.matrix: (product.gradient, product.value)
         for product in products
@@ -220,19 +261,23 @@ def _source_gradients(
 ) -> list[Tensor | None]:
     found: list[Tensor | None] = []
     for number, source in enumerate(sources):
-        mine = [
-            (position, d)
-            for (which, position, _), d in zip(
-                call.reads, call.compiled.split.backward.reads, strict=True
-            )
-            if which == number
-        ]
-        parts = [room[d] if d is not None else None for _, d in sorted(mine, key=lambda m: m[0])]
-        if any(part is None for part in parts):
+        mine: dict[int, Tensor | None] = {}
+        members = 1
+        for (which, position, count), d in zip(
+            call.operands.reads, call.operands.split.backward.reads, strict=True
+        ):
+            if which == number:
+                mine[position], members = None if d is None else room[d], count
+        present = [part for part in mine.values() if part is not None]
+        if not present:
             found.append(None)
             continue
-        whole = _beside([part for part in parts if part is not None])
-        found.append(whole.sum(0, keepdim=True) if source.shape[0] == 1 < call.steps else whole)
+        zero = torch.zeros_like(present[0]) if len(present) < members else present[0]
+        parts = [mine.get(position) for position in range(members)]
+        whole = _beside([zero if part is None else part for part in parts])
+        found.append(
+            whole.sum(0, keepdim=True) if source.shape[0] == 1 != whole.shape[0] else whole
+        )
     return found
 
 
@@ -263,18 +308,18 @@ def _constant_gradients(
 
 
 def _matrix_gradients(
-    call: Call, stacked: Sequence[Tensor], values: dict[Expression, Tensor]
+    call: Call, stacked: Sequence[Tensor], values: Callable[[Expression], Tensor]
 ) -> list[Tensor | None]:
     """For each stack of matrices, one product over all rows and steps."""
     found: list[Tensor | None] = []
-    for (operand, nodes), stack in zip(call.compiled.split.stacks, stacked, strict=True):
+    for (operand, nodes), stack in zip(call.operands.split.stacks, stacked, strict=True):
         products = _of_stack(call, operand, nodes)
         if not products:
             found.append(None)
             continue
         gradient, value = next(iter(products.values()))
-        zero = torch.zeros_like(values[gradient]) if len(products) < len(nodes) else None
-        parts = [values[products[m][0]] if m in products else zero for m in nodes]
+        zero = torch.zeros_like(values(gradient)) if len(products) < len(nodes) else None
+        parts = [values(products[m][0]) if m in products else zero for m in nodes]
         left = _beside([part for part in parts if part is not None]).flatten(0, 1)
-        found.append(transposed_product(left, values[value].flatten(0, 1)).view_as(stack))
+        found.append(weight_gradient(left, values(value).flatten(0, 1)).view_as(stack))
     return found

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_LINE = 64  # bytes of a cache line, at whose beginning every block starts
 _SMALL = 2**16  # bytes below which torch's own allocation is as good
 _MOST = 2**29  # bytes kept at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
@@ -29,7 +30,7 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     """As `like.new_empty(shape)`, from memory that an earlier call gave back, if there is some."""
     count = math.prod(shape) * like.element_size()
     if count < _SMALL or like.dtype not in _TYPES:
-        return like.new_empty(shape)
+        return like.new_empty(shape)  # torch aligns too
     block = _take(count)
     view = block[:count].view(_TYPES[like.dtype])
     weakref.finalize(view, _give_back, block).atexit = False
@@ -51,7 +52,9 @@ def _take(count: int) -> NDArray[np.uint8]:
         if _free[size]:
             _kept -= size
             return _free[size].pop()
-    return np.empty(size, np.uint8)
+    block = np.empty(size + _LINE, np.uint8)
+    start = -block.ctypes.data % _LINE
+    return block[start : start + size]
 
 
 def _give_back(block: NDArray[np.uint8]) -> None:

@@ -1,19 +1,22 @@
-"""One call of a kernel: its memory, its table, and its packed matrices."""
+"""One call of a kernel: its memory, its table, and the threads that share it."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from recurra.backends.cpu import memory, threads
+from recurra.backends.cpu.batch import Batch, Fields
 from recurra.backends.cpu.compiled import Machine
-from recurra.backends.cpu.kernel import Sweep
 from recurra.backends.cpu.table import Memory
 from recurra.graph import Expression
+
+_WORTH = 2**17  # multiplications of a step from which its units are shared among threads
 
 
 @dataclass(frozen=True)
@@ -21,37 +24,36 @@ class Carried:
     """The memory of a state.
 
     Attributes:
-        slots: (S, B, size): slot 0 holds the state before the first step; a step reads slot s and
-            writes slot s + 1, both modulo 2 if there are only two.
-        steps: T.
+        slots: as `Batch.slots` makes them.
+        batch: whose rows have the state.
+        history: whether the state of every step is kept.
+        backwards: whether it is carried from the last step to the first.
     """
 
     slots: Tensor
-    steps: int
+    batch: Batch
+    history: bool
+    backwards: bool = False
 
     @classmethod
-    def starting(cls, before: Tensor, steps: int, history: bool) -> Carried:
-        """Room for the states of every step, or for two of them."""
-        slots = memory.empty(before, steps + 1 if history else 2, *before.shape)
-        slots[0] = before
-        return cls(slots, steps)
-
-    @property
-    def mask(self) -> int:
-        """What a slot's number is masked with."""
-        return -1 if len(self.slots) == self.steps + 1 else 1
+    def starting(
+        cls, before: Tensor, batch: Batch, history: bool, backwards: bool = False
+    ) -> Carried:
+        """Memory that holds the states (B, size) before the first step."""
+        return cls(batch.slots(before, history), batch, history, backwards)
 
     @property
     def last(self) -> Tensor:
-        """The state after the last step, (B, size)."""
-        return self.slots[self.steps & self.mask]
+        """The state after the last step of each row, (B, size)."""
+        if self.backwards:  # all rows end in the first step
+            return self.slots[self.batch.steps & 1]
+        return self.batch.last(self.slots, self.history)
 
 
 def run(
     machine: Machine,
-    steps: int,
-    rows: int,
-    reads: Mapping[Expression, Tensor],
+    batch: Batch,
+    reads: Mapping[Expression, Fields],
     constants: Mapping[Expression, Tensor],
     matrices: Mapping[Expression, Tensor],
     states: Sequence[Carried],
@@ -61,119 +63,107 @@ def run(
 
     Args:
         machine: the kernel.
-        steps: T.
-        rows: B.
-        reads: (T, B, size), (1, B, size) if it is the same in every step, (T, B, 1) for a scalar.
+        batch: steps and rows.
+        reads: where each sequence lies; the numbers of a row stand side by side.
         constants: (size,) or a single number.
         matrices: (rows, columns).
         states: in the order of the program.
-        stores: (T, B, size), numbers of a row side by side.
+        stores: sequences of the batch, numbers of a row side by side.
     """
     kernel = machine.kernel
     table = kernel.table.blank()
-    kept = [  # alive until the kernel is done
-        *_put_given(machine, table, steps, rows, reads, constants),
-        *_put_own(machine, table, rows, states[0].slots, matrices),
-    ]
+    like = states[0].slots
+    kept = [*put_weights(machine, table, batch, constants, matrices)]
+    for node in machine.program.reads:
+        kernel.table.put(table, kernel.table.key("read", node), *reads[node])
     for node, carried in zip(machine.program.states, states, strict=True):
-        slots = carried.slots
-        place = slots.data_ptr(), slots.stride(0), slots.stride(1), carried.mask
-        kernel.table.put(table, kernel.table.state(node), *place)
+        fields = batch.slot_fields(carried.slots, carried.history)
+        kernel.table.put(table, kernel.table.state(node), *fields)
     for node in machine.program.stores:
-        _put(machine, table, kernel.table.key("store", node), stores[node])
-    team = min(torch.get_num_threads(), rows)
-    number, size = threads.addresses()
-    for name, value in (("rows", rows), ("steps", steps)):
-        kernel.table.put(table, name, value)
-    kernel.table.put(table, "thread_number", number)
-    kernel.table.put(table, "team_size", size)
-    threads.run(machine.team, machine.rows, ctypes.addressof(table), rows, team)
+        kernel.table.put(table, kernel.table.key("store", node), *batch.fields(stores[node]))
+    team, by_units = team_for(machine, batch.rows)
+    kept += put_own(machine, table, batch, like)
+    pack(machine, table, like, kept)
+    kept += put_batch(machine, table, batch, by_units)
+    threads.run(machine.share, ctypes.addressof(table), team)
     kept.clear()
 
 
-def _put(machine: Machine, table: Memory, key: str, tensor: Tensor) -> None:
-    """Enter a tensor (T, B, size) or (B, size) into the table."""
-    strides = tensor.stride()[-3:-1] if tensor.dim() == 3 else (0, tensor.stride(0))
-    machine.kernel.table.put(table, key, tensor.data_ptr(), *strides)
+def put_batch(machine: Machine, table: Memory, batch: Batch, by_units: bool) -> list[Tensor]:
+    """Enter the steps and rows, and how a team shares them."""
+    arrived = torch.zeros(16, dtype=torch.int64)  # a cache line of its own
+    for name, value in {
+        "rows": batch.rows,
+        "steps": batch.steps,
+        "by_units": int(by_units),
+        "counts": batch.counts.ctypes.data,
+        "loads": batch.loads.ctypes.data,
+        "arrived": arrived.data_ptr() + 64,
+        "yield": _yield(),
+    }.items():
+        machine.kernel.table.put(table, name, value)
+    return [arrived]
 
 
-def _put_given(
+def team_for(machine: Machine, rows: int) -> tuple[int, bool]:
+    """(threads, whether they share the units of a step in the place of its rows)."""
+    most = torch.get_num_threads()
+    if most == 1 or rows >= most * machine.kernel.tile_rows:
+        return min(most, rows), False
+    if rows * machine.kernel.work >= _WORTH:
+        return most, True
+    return min(most, rows) if rows * machine.kernel.work >= _WORTH // 8 else 1, False
+
+
+def put_weights(
     machine: Machine,
     table: Memory,
-    steps: int,
-    rows: int,
-    reads: Mapping[Expression, Tensor],
+    batch: Batch,
     constants: Mapping[Expression, Tensor],
+    matrices: Mapping[Expression, Tensor],
 ) -> list[Tensor]:
-    """Enter what the kernel reads; a sequence with one step or row stands for all of them."""
+    """Enter what is the same in every step and row."""
     kernel, kept = machine.kernel, []
-    for node in machine.program.reads:
-        tensor = _row_by_row(reads[node])
-        kept.append(tensor)
-        step = tensor.stride(0) if tensor.shape[0] > 1 or steps == 1 else 0
-        row = tensor.stride(1) if tensor.shape[1] > 1 or rows == 1 else 0
-        key = kernel.table.key("read", node)
-        kernel.table.put(table, key, tensor.data_ptr(), step, row)
     for node in machine.program.constants:
         tensor = constants[node].contiguous()
         kept.append(tensor)
-        kernel.table.put(table, kernel.table.key("constant", node), tensor.data_ptr(), 0, 0)
+        key = kernel.table.key("constant", node)
+        kernel.table.put(table, key, *batch.fields(tensor.view(1, 1, -1)))
+    for node in machine.program.matrices:
+        matrix = matrices[node]
+        key = kernel.table.key("matrix", node)
+        kernel.table.put(table, key, matrix.data_ptr(), *matrix.stride())
     return kept
 
 
-def _put_own(
-    machine: Machine,
-    table: Memory,
-    rows: int,
-    like: Tensor,
-    matrices: Mapping[Expression, Tensor],
-) -> list[Tensor]:
-    """Enter the memory that only the kernel uses: scratch, and packed matrices."""
+def put_own(machine: Machine, table: Memory, batch: Batch, like: Tensor) -> list[Tensor]:
+    """Enter the memory that only the kernel uses."""
     kernel, kept = machine.kernel, []
-    for node in kernel.schedule.scratch:
-        scratch = memory.empty(like, rows, kernel.size(node))
+    for node in kernel.scratch:
+        scratch = memory.empty(like, 1, batch.rows, kernel.size(node))
         kept.append(scratch)
-        _put(machine, table, kernel.table.key("scratch", node), scratch)
-    for sweep in (sweep for sweeps in kernel.sweeps for sweep in sweeps if sweep.accumulations):
-        packed = pack(sweep, matrices, kernel.form.lanes)
-        kept.append(packed)
-        kernel.table.put(table, sweep.key, packed.data_ptr(), 0, 0)
+        fields = batch.slot_fields(scratch, history=False)
+        kernel.table.put(table, kernel.table.key("scratch", node), fields[0], 0, *fields[2:])
     return kept
 
 
-def _row_by_row(tensor: Tensor) -> Tensor:
-    """The tensor, copied if the numbers of a row do not stand side by side."""
-    return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor
+def pack(machine: Machine, table: Memory, like: Tensor, kept: list[Tensor]) -> None:
+    """Bring the matrices that a table names into the order in which tiles read them."""
+    kernel, total = machine.kernel, 0
+    for key, numbers in kernel.memory():
+        packed = memory.empty(like, numbers)
+        kept.append(packed)
+        kernel.table.put(table, key, packed.data_ptr())
+        total += numbers
+    team = torch.get_num_threads() if total > _WORTH else 1
+    if total:
+        threads.run(machine.pack, ctypes.addressof(table), team)
 
 
-def pack(sweep: Sweep, matrices: Mapping[Expression, Tensor], lanes: int) -> Tensor:
-    """The matrices of a sweep in the order in which its tiles read them.
-
-    For each block of units and operand: (depth, accumulation, vector, lane); missing units are 0.
-    """
-    tile = sweep.tile
-    width, last = tile.vectors * lanes, tile.last * lanes
-    edge = tile.blocks * width
-    groups = [[matrices[matrix] for _, matrix in users] for _, users in sweep.operands]
-    depths = [len(group) * group[0].shape[1] for group in groups]
-    packed = memory.empty(groups[0][0], sum(depths) * (edge + last))
-    blocks = packed[: sum(depths) * edge].view(tile.blocks, sum(depths) * width)
-    tail = packed[sum(depths) * edge :]
-    if tile.partial:
-        tail.zero_()
-    for group, full, rest in zip(
-        groups,
-        blocks.split([depth * width for depth in depths], 1),
-        tail.split([depth * last for depth in depths]),
-        strict=True,
-    ):
-        depth, count = group[0].shape[1], len(group)
-        full = full.view(tile.blocks, depth, count, width)
-        rest = rest.view(depth, count, last)
-        for number, matrix in enumerate(group):
-            if tile.blocks:
-                turned = matrix[:edge].unflatten(0, (tile.blocks, width)).transpose(1, 2)
-                full[:, :, number].copy_(turned)
-            if last:
-                rest[:, number, : matrix.shape[0] - edge].copy_(matrix[edge:].t())
-    return packed
+@lru_cache(maxsize=1)
+def _yield() -> int:
+    """The address of sched_yield; 0 where there is none."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value or 0
+    except (AttributeError, OSError, TypeError):
+        return 0

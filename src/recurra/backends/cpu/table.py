@@ -12,7 +12,7 @@ from recurra.backends.cpu.vectors import INT, index
 from recurra.graph import Expression
 
 Memory = ctypes.Array[ctypes.c_int64]
-_WIDTH = 4  # pointer, step stride, row stride, slot mask
+_WIDTH = 5  # pointer, step stride, row stride, slot mask, first row of each step
 
 
 class Table:
@@ -21,11 +21,12 @@ class Table:
     def __init__(self, program: StepProgram, scratch: Iterable[Expression]) -> None:
         self._places: dict[str, int] = {}
         self._keys: dict[tuple[str, Expression], str] = {}
-        for name in ("rows", "steps", "thread_number", "team_size"):
+        for name in ("rows", "steps", "by_units", "counts", "loads", "arrived", "yield"):
             self.add(name)
         kinds = {
             "read": program.reads,
             "constant": program.constants,
+            "matrix": program.matrices,
             "state": program.states,
             "store": program.stores,
             "scratch": tuple(scratch),
@@ -64,7 +65,11 @@ class Table:
         """The memory of one call."""
         return (ctypes.c_int64 * (len(self._places) * _WIDTH))()
 
+    def place(self, key: str) -> int:
+        """Where the pointer of an entry stands in the memory of a call."""
+        return self._places[key] * _WIDTH
+
     def put(self, memory: Memory, key: str, *fields: int) -> None:
         """Fill an entry."""
-        start = self._places[key] * _WIDTH
+        start = self.place(key)
         memory[start : start + len(fields)] = list(fields)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import llvmlite
 import llvmlite.binding as llvm
 
+from recurra.backends.cpu import cache
 from recurra.backends.cpu.vectors import Format
+
+_PASSES = {"speed_level": 2, "loop_unrolling": False}
+_EMISSION = 3  # LLVM's level of effort
 
 
 @dataclass(frozen=True)
@@ -19,30 +25,84 @@ class Target:
         features: LLVM's list of what it can.
         vector_bytes: of a vector.
         accumulators: vectors that a product may keep in registers, beside its operands.
+        triple: LLVM's name of architecture and system; empty for those of this process.
     """
 
     cpu: str
     features: str
     vector_bytes: int
     accumulators: int
+    triple: str = ""
 
     def form(self, bits: int) -> Format:
         """Vectors of float32 or float64."""
         return Format(bits, self.vector_bytes * 8 // bits)
 
+    def machine(self) -> llvm.TargetMachine:
+        """LLVM's generator of code."""
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        triple = self.triple or llvm.get_default_triple()
+        found = llvm.Target.from_triple(triple)
+        return found.create_target_machine(cpu=self.cpu, features=self.features, opt=_EMISSION)
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """All that decides, beside its text, what a module is compiled to."""
+        release = ".".join(map(str, llvm.llvm_version_info))
+        triple = self.triple or llvm.get_default_triple()
+        return (
+            *(llvmlite.__version__, release, repr(_PASSES), str(_EMISSION)),
+            *(triple, self.cpu, self.features),
+        )
+
+
+def target_for(cpu: str, features: Mapping[str, bool], triple: str = "") -> Target:
+    """The widest vectors of a processor, and as many of its registers as sums may fill.
+
+    Args:
+        cpu: LLVM's name of it.
+        features: LLVM's name of each feature, and whether it is there.
+        triple: see `Target`.
+    """
+    flat = ",".join(f"{'+' if there else '-'}{name}" for name, there in sorted(features.items()))
+    if features.get("avx512f"):
+        wide = (
+            f"{flat},-prefer-256-bit"  # some processors ask for half vectors, to keep their clock
+        )
+        return Target(cpu, wide, 64, 24, triple)
+    if features.get("avx2") and features.get("fma"):
+        return Target(cpu, flat, 32, 12, triple)
+    if features.get("neon"):
+        return Target(cpu, flat, 16, 24, triple)
+    # 16 registers; where a product is rounded before it is added, it needs one of its own.
+    return Target(cpu, flat, 16, 9, triple)
+
 
 @lru_cache(maxsize=1)
 def host() -> Target:
     """The processor that this runs on."""
-    features = llvm.get_host_cpu_features()
-    cpu, flat = llvm.get_host_cpu_name(), features.flatten()
-    if features.get("avx512f"):
-        return Target(cpu, flat + ",-prefer-256-bit", 64, 24)
-    if features.get("avx2") and features.get("fma"):
-        return Target(cpu, flat, 32, 12)
-    if features.get("neon"):
-        return Target(cpu, flat, 16, 24)
-    return Target(cpu, flat, 16, 12)
+    return target_for(llvm.get_host_cpu_name(), llvm.get_host_cpu_features())
+
+
+def optimized(text: str, machine: llvm.TargetMachine) -> llvm.ModuleRef:
+    """LLVM IR, checked and improved for a processor."""
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = machine.triple, str(machine.target_data)
+    module.verify()
+    options = llvm.create_pipeline_tuning_options()
+    for name, value in _PASSES.items():
+        setattr(options, name, value)
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def object_code(text: str, target: Target) -> bytes:
+    """LLVM IR as an object file."""
+    machine = target.machine()
+    code: bytes = machine.emit_object(optimized(text, machine))
+    return code
 
 
 class Code:
@@ -54,18 +114,10 @@ class Code:
     """
 
     def __init__(self, text: str, target: Target) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        module = llvm.parse_assembly(text)
-        module.verify()
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=target.cpu, features=target.features, opt=3
-        )
-        options = llvm.create_pipeline_tuning_options(speed_level=2)
-        options.loop_unrolling = False
-        builder = llvm.create_pass_builder(machine, options)
-        builder.getModulePassManager().run(module, builder)
-        self._engine = llvm.create_mcjit_compiler(module, machine)
+        code = cache.fetch((text, *target.identity), lambda: object_code(text, target))
+        machine = target.machine()
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 
     def address(self, name: str) -> int:

@@ -6,14 +6,22 @@ A second pool of threads would fight torch's, whose idle members spin for a whil
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
+import llvmlite.ir as ir
 import torch
 
-_TEAM = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
-_ROWS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+from recurra.backends.cpu.loops import VOID
+from recurra.backends.cpu.target import Code, host
+from recurra.backends.cpu.vectors import INT, POINTER, index
+
+# A share of a kernel: the address of its table, the number of a member, the size of the team.
+_SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_ZERO, _ONE = ctypes.c_int64(0), ctypes.c_int64(1)
+_PARALLEL = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
 @lru_cache(maxsize=1)
@@ -22,6 +30,8 @@ def openmp() -> ctypes.CDLL | None:
     for path in sorted((Path(torch.__file__).parent / "lib").glob("libgomp*.so*")):
         library = ctypes.CDLL(str(path))
         if hasattr(library, "GOMP_parallel"):
+            library.GOMP_parallel.argtypes = _PARALLEL
+            library.GOMP_parallel.restype = None
             return library
     return None
 
@@ -45,23 +55,62 @@ def teams_are_whole() -> bool:
     return not library.omp_get_dynamic() and most >= torch.get_num_threads()
 
 
-def run(team: int, rows: int, table: int, count: int, threads: int) -> None:
-    """Run a kernel over `count` rows.
+def run(share: int, table: int, threads: int) -> None:
+    """Run all shares of a kernel at once; see `ready`."""
+    ready(share, table, threads)()
+
+
+def ready(share: int, table: int, threads: int) -> Callable[[], object]:
+    """What runs all shares of a kernel at once, as often as it is called.
 
     Args:
-        team: address of the function that a team calls.
-        rows: address of the function for a range of rows.
-        table: address of the table.
-        count: B.
-        threads: how many share the rows.
+        share: address of the function of (table, member, size of the team).
+        table: address of its table.
+        threads: how many share the work, at most; a kernel is told how many do.
     """
     library = openmp()
-    one = ctypes.cast(rows, _ROWS)
     if threads == 1:
-        one(table, 0, count)
-    elif library is not None:
-        ctypes.cast(library.GOMP_parallel, _TEAM)(team, table, threads, 0)
-    else:
-        bounds = [count * k // threads for k in range(threads + 1)]
+        return partial(_callable(share), ctypes.c_void_p(table), _ZERO, _ONE)
+    if library is not None:
+        context = (ctypes.c_int64 * 4)(share, table, *addresses())
+        return partial(library.GOMP_parallel, _member(), context, threads, 0)
+
+    def in_pool() -> None:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(lambda k: one(table, bounds[k], bounds[k + 1]), range(threads)))
+            list(pool.map(lambda k: _callable(share)(table, k, threads), range(threads)))
+
+    return in_pool
+
+
+@cache
+def _callable(address: int) -> Callable[..., None]:
+    return _SHARE(address)
+
+
+@lru_cache(maxsize=1)
+def _member() -> int:
+    """The address of what each thread of an OpenMP team calls: its own share.
+
+    Its argument points to the addresses of the share, of the table, of omp_get_thread_num and of
+    omp_get_num_threads: the team may be smaller than it was asked to be.
+    """
+    module = ir.Module("member")
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER]), "member")
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    ask = ir.FunctionType(ir.IntType(32), [])
+    share = ir.FunctionType(VOID, [POINTER, INT, INT])
+    context = [
+        b.load(b.gep(function.args[0], [index(k)], source_etype=INT), align=8, typ=INT)
+        for k in range(4)
+    ]
+    me, team = (
+        b.zext(b.call(b.inttoptr(place, ask.as_pointer()), []), INT) for place in context[2:]
+    )
+    table = b.inttoptr(context[1], POINTER)
+    b.call(b.inttoptr(context[0], share.as_pointer()), [table, me, team])
+    b.ret_void()
+    _KEPT.append(Code(str(module), host()))
+    return _KEPT[-1].address("member")
+
+
+_KEPT: list[Code] = []  # machine code lives as long as its object

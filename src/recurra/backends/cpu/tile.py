@@ -26,14 +26,16 @@ class Tile:
 
 def tile_for(size: int, accumulations: int, lanes: int, registers: int) -> Tile:
     """The tile for values of `size` numbers; without accumulations one vector of any rows."""
-    rows, vectors = _shape(accumulations, -(-size // lanes), registers) if accumulations else (1, 1)
+    rows, vectors = (
+        shape_of_tile(accumulations, -(-size // lanes), registers) if accumulations else (1, 1)
+    )
     complete, partial = divmod(size, lanes)
     blocks = complete // vectors
     last = complete - blocks * vectors + (1 if partial else 0)
     return Tile(rows, vectors, blocks, last, partial)
 
 
-def _shape(accumulations: int, most_vectors: int, registers: int) -> tuple[int, int]:
+def shape_of_tile(accumulations: int, most_vectors: int, registers: int) -> tuple[int, int]:
     """(rows, vectors) with the most products for each load."""
     best = (1, 1)
     best_ratio = 0.0

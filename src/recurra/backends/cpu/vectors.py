@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import llvmlite.ir as ir
+
+from recurra.backends.cpu.coefficients import EXPM1, TANH, TANH_NEAR
 
 POINTER = ir.PointerType()
 INT = ir.IntType(64)
@@ -96,13 +99,20 @@ class Vectors:
         """The same integer in every lane."""
         return ir.Constant(self.form.integers, [value] * self.form.lanes)
 
-    def mask(self, count: int) -> ir.Constant:
+    def mask(self, count: int | ir.Value) -> ir.Value:
         """True in the first `count` lanes."""
-        return ir.Constant(self.form.truths, [int(k < count) for k in range(self.form.lanes)])
+        numbers = range(self.form.lanes)
+        if isinstance(count, int):
+            return ir.Constant(self.form.truths, [int(k < count) for k in numbers])
+        lanes = ir.Constant(ir.VectorType(INT, self.form.lanes), list(numbers))
+        return self.b.icmp_signed("<", lanes, self._everywhere(count))
 
     def splat(self, scalar: ir.Value) -> ir.Value:
-        """A scalar in every lane."""
-        empty = ir.Constant(self.form.vector, ir.Undefined)
+        """A number in every lane."""
+        return self._everywhere(scalar)
+
+    def _everywhere(self, scalar: ir.Value) -> ir.Value:
+        empty = ir.Constant(ir.VectorType(scalar.type, self.form.lanes), ir.Undefined)
         one = self.b.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.form.lanes), [0] * self.form.lanes)
         return self.b.shuffle_vector(one, empty, zeros)
@@ -121,7 +131,7 @@ class Vectors:
         """A * b + c, rounded once where the processor can."""
         return self.call("fmuladd", a, b, c)
 
-    def polynomial(self, x: ir.Value, coefficients: list[float]) -> ir.Value:
+    def polynomial(self, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
         """Horner's scheme; the coefficient of the highest power first."""
         value: ir.Value = self.const(coefficients[0])
         for coefficient in coefficients[1:]:
@@ -135,6 +145,10 @@ class Vectors:
     def at_least(self, x: ir.Value, limit: float) -> ir.Value:
         """X, but not below the limit; what is no number stays so."""
         return self.b.select(self.less(x, self.const(limit)), self.const(limit), x)
+
+    def at_most(self, x: ir.Value, limit: float) -> ir.Value:
+        """X, but not above the limit; what is no number stays so."""
+        return self.b.select(self.less(self.const(limit), x), self.const(limit), x)
 
     # Functions. NaN passes through all of them.
 
@@ -152,8 +166,7 @@ class Vectors:
         r = self.fma(
             k, self.const(high - math.log(2) if form.bits == 32 else -1.90821492927058770002e-10), r
         )
-        degree = 7 if form.bits == 32 else 13
-        q = self.polynomial(r, [1 / math.factorial(n) for n in range(degree, 1, -1)])
+        q = self.polynomial(r, EXPM1[form.bits])
         number = self.b.sub(
             self.b.bitcast(shifted, form.integers), self.b.bitcast(magic, form.integers)
         )
@@ -175,45 +188,35 @@ class Vectors:
     def exp(self, x: ir.Value) -> ir.Value:
         """E to the x."""
         low, high = (-104.0, 89.0) if self.form.bits == 32 else (-746.0, 710.0)
-        x = self.at_least(x, low)
-        x = self.b.select(self.less(self.const(high), x), self.const(high), x)
-        k, e = self._reduced(x)
+        k, e = self._reduced(self.at_most(self.at_least(x, low), high))
         return self._scaled(self.b.fadd(e, self.const(1)), k)
 
     def sigmoid(self, x: ir.Value) -> ir.Value:
-        """1 / (1 + E) or E / (1 + E) with E = exp(-|x|), which cannot overflow.
+        """1 / (1 + E) with E = exp(-x).
 
-        E = 2**k (1 + e) enters the second form unrounded.
+        Both sides of the fraction carry a factor, so that E does not overflow where the result is
+        small but not zero.
         """
-        one = self.const(1)
-        z = self.b.fneg(self.call("fabs", x))
-        k, e = self._reduced(self.at_least(z, -104.0 if self.form.bits == 32 else -746.0))
-        half = self.b.ashr(k, self.integer(1))
-        first, second = self._power_of_two(half), self._power_of_two(self.b.sub(k, half))
-        total = self.b.fadd(self.b.fmul(self.fma(first, e, first), second), one)
-        negative = self.less(x, self.const(0))
-        q = self.b.fdiv(self.b.select(negative, first, one), total)
-        return self.b.select(negative, self.b.fmul(self.fma(q, e, q), second), q)
+        single = self.form.bits == 32
+        down = 2.0**-32 if single else 2.0**-128
+        z = self.at_least(self.b.fneg(x), -40.0 if single else -80.0)
+        k, e = self._reduced(self.at_most(z, 105.0 if single else 746.0))
+        s = self._power_of_two(self.b.add(k, self.integer(int(math.log2(down)))))
+        # The small summands first: their rounding is then small too.
+        return self.b.fdiv(self.const(down), self.b.fadd(s, self.fma(s, e, self.const(down))))
 
     def tanh(self, x: ir.Value) -> ir.Value:
-        """From m = expm1(-2 |x|): -m / (2 + m) near 0, and 1 - 2 (1 + m) / (2 + m) away from it.
-
-        The first form keeps small values exact, the second loses nothing near 1.
-        """
-        two = self.const(2)
+        """x + x**3 P(x**2) near 0, and 1 - 2 / (1 + exp(2 |x|)) away from it."""
         size = self.call("fabs", x)
-        z = self.b.fmul(size, self.const(-2))
-        k, e = self._reduced(self.at_least(z, -40.0 if self.form.bits == 32 else -80.0))
+        z = self.at_most(self.b.fadd(size, size), 20.0 if self.form.bits == 32 else 40.0)
+        k, e = self._reduced(z)
         s = self._power_of_two(k)
-        m = self.fma(s, e, self.b.fsub(s, self.const(1)))
-        total = self.b.fadd(m, two)
-        lost = self.b.fsub(m, self.b.fsub(total, two))  # by rounding 2 + m
-        near = self.less(size, self.const(0.55))
-        top = self.b.select(near, self.b.fneg(m), self.b.fmul(self.fma(s, e, s), self.const(-2)))
-        q = self.b.fdiv(top, total)
-        inverse = self.fma(total, self.const(-0.5), self.const(1.5))  # of 1..2, roughly
-        q = self.fma(self.b.fneg(q), self.b.fmul(lost, inverse), q)
-        value = self.b.select(near, q, self.b.fadd(q, self.const(1)))
+        total = self.b.fadd(s, self.fma(s, e, self.const(1)))
+        far = self.b.fsub(self.const(1), self.b.fdiv(self.const(2), total))
+        y = self.b.fmul(x, x)
+        p = self.polynomial(y, TANH[self.form.bits])
+        near = self.fma(self.b.fmul(size, y), p, size)
+        value = self.b.select(self.less(size, self.const(TANH_NEAR)), near, far)
         return self.call("copysign", value, x)
 
     def log(self, x: ir.Value) -> ir.Value:
@@ -280,15 +283,19 @@ class Vectors:
         """A where the condition is not 0, else b."""
         return self.b.select(self.b.fcmp_unordered("!=", condition, self.const(0)), a, b)
 
-    def load(self, pointer: ir.Value, count: int, fill: float = 0.0) -> ir.Value:
+    def load(self, pointer: ir.Value, count: int | ir.Value, fill: float = 0.0) -> ir.Value:
         """`count` numbers from memory; the other lanes hold `fill`."""
-        if count == self.form.lanes:
+        if isinstance(count, int) and count == self.form.lanes:
             return self.b.load(pointer, align=self.form.size, typ=self.form.vector)
-        return self._masked("load", self.form.vector, pointer, self.mask(count), self.const(fill))
+        return self.load_where(self.mask(count), pointer, fill)
 
-    def store(self, value: ir.Value, pointer: ir.Value, count: int) -> None:
+    def load_where(self, mask: ir.Value, pointer: ir.Value, fill: float = 0.0) -> ir.Value:
+        """The numbers from memory where the mask is true; the other lanes hold `fill`."""
+        return self._masked("load", self.form.vector, pointer, mask, self.const(fill))
+
+    def store(self, value: ir.Value, pointer: ir.Value, count: int | ir.Value) -> None:
         """`count` numbers into memory."""
-        if count == self.form.lanes:
+        if isinstance(count, int) and count == self.form.lanes:
             self.b.store(value, pointer, align=self.form.size)
         else:
             self._masked("store", ir.VoidType(), value, pointer, self.mask(count))

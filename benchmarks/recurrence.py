@@ -1,0 +1,136 @@
+"""The recurrence alone, as a share of the float32 peak that a large product reaches."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from unittest.mock import patch
+
+import torch
+
+from entries import admit
+from flops import products as flops_of
+from problem import Problem
+from products import products
+from recurra.backends.cpu import fused, threads
+from recurra.backends.cpu.run import run as run_kernel
+from shapes import Shape
+from timing import Effort
+
+SHAPES = (
+    Shape("text", 50, 30, 300, 300),
+    Shape("ptb", 35, 20, 650, 650),
+    Shape("wide", 50, 64, 512, 1024),
+)
+LARGE = 2048
+
+
+@dataclass
+class Recurrence:
+    """The kernels of one cell at one shape.
+
+    Attributes:
+        cell: its name.
+        shape: its sizes.
+        direction: "forward", "forward, training" or "backward".
+        gflops: billions of operations of the recurrent products in a second of the kernel, gates
+            included in the time.
+        peak: the same of the large product, measured in alternation.
+        share: of the peak.
+        left_out: why it was not measured.
+    """
+
+    cell: str
+    shape: Shape
+    direction: str
+    gflops: float | None = None
+    peak: float | None = None
+    share: float | None = None
+    left_out: str | None = None
+
+
+def run(
+    cells: Iterable[str], effort: Effort, shapes: Iterable[Shape] = SHAPES
+) -> Iterator[Recurrence]:
+    """Time the kernels inside inference and training, a large product beside them."""
+    shapes = tuple(shapes)
+    for cell in cells:
+        for shape in shapes:
+            yield from _kernels(Problem(cell, shape, "inference"), ("forward",), effort)
+            names = ("forward, training", "backward")
+            yield from _kernels(Problem(cell, shape, "training"), names, effort)
+
+
+def _kernels(problem: Problem, names: tuple[str, ...], effort: Effort) -> Iterator[Recurrence]:
+    row, function = admit("recurra", problem)
+    wrong = row.refused or row.left_out
+    rounds: list[list[float]] = []
+    peaks: list[float] = []
+    start = time.perf_counter()
+    while function and _goes_on(len(rounds), start, effort):
+        peaks.append(_large_product())
+        with _clock() as seconds:
+            function()
+        rounds.append(seconds)
+        if len(seconds) != len(names):
+            wrong = f"{len(seconds)} kernels ran in a call, not {len(names)}"
+            break
+    layer, shape = problem.layer, problem.shape
+    step = flops_of(layer.graph, {"I": shape.I, **layer.sizes}, recurrent=True)
+    for number, name in enumerate(names):
+        if wrong:
+            yield Recurrence(problem.cell, shape, name, left_out=wrong)
+            continue
+        seconds_of_one = statistics.median(seconds[number] for seconds in rounds)
+        gflops = step * shape.T * shape.B / seconds_of_one / 1e9
+        peak = statistics.median(peaks)
+        yield Recurrence(problem.cell, shape, name, gflops, peak, gflops / peak)
+
+
+def _goes_on(rounds: int, start: float, effort: Effort) -> bool:
+    if rounds < effort.least:
+        return True
+    return rounds < effort.most and time.perf_counter() - start < effort.seconds
+
+
+def _large_product() -> float:
+    """GFLOP/s of a float32 product of two square matrices, by the fastest library at hand."""
+    left, right = _matrices()
+    found = []
+    for function in products().values():
+        start = time.perf_counter()
+        with torch.no_grad():
+            function(left, right)
+        found.append(2 * LARGE**3 / (time.perf_counter() - start) / 1e9)
+    return max(found)
+
+
+@cache
+def _matrices() -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.randn(LARGE, LARGE), torch.randn(LARGE, LARGE)
+
+
+@contextmanager
+def _clock() -> Iterator[list[float]]:
+    """The seconds of each recurrence that runs meanwhile, in order; packing is not part of it."""
+    seconds: list[float] = []
+    kernels: set[int] = set()
+    team = threads.run
+
+    def seen(machine: Any, *args: Any) -> None:
+        kernels.add(machine.share)
+        run_kernel(machine, *args)
+
+    def timed(share: int, *args: Any) -> None:
+        start = time.perf_counter()
+        team(share, *args)
+        if share in kernels:
+            seconds.append(time.perf_counter() - start)
+
+    with patch.object(fused, "run", seen), patch.object(threads, "run", timed):
+        yield seconds

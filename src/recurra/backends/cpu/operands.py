@@ -1,0 +1,166 @@
+"""The tensors that a recurrence takes: which values of the graph they hold, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+
+from torch import Tensor
+
+from recurra.backends.cpu.compiled import split
+from recurra.graph import Expression, Graph
+from recurra.graph.serial import dumps, loads
+
+Sizes = tuple[tuple[str, int], ...]
+
+
+class Operands:
+    """The tensors of a recurrence: sources of its reads, constants, stacked matrices, states.
+
+    Attributes:
+        graph: the step; what runs before the loop is a part of it, and left out here.
+        split: the graph, cut.
+        slots: slots of the front in which the distinct sources stand.
+        reads: for each read, (source, position in it, members of it).
+        output_state: number of the state whose value after the step is the output; or None.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.split = split(graph)
+        normal = self.split.graph
+        self.slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
+        self.reads = [
+            (self.slots.index(slot), position, count) for slot, position, count in self.split.reads
+        ]
+        same = normal.output in normal.updates
+        self.output_state = normal.updates.index(normal.output) if same else None
+
+    @property
+    def taken(self) -> list[int]:
+        """Slots of the front, in the order of the tensors; the states follow."""
+        return [*self.slots, *self.split.constants, *self.split.matrices]
+
+    @cached_property
+    def kept(self) -> tuple[Expression, ...]:
+        """Values that the forward direction stores for the backward one, beside its output."""
+        stores = (*self.split.forward.stores, *self.split.backward.kept)
+        return tuple(n for n in dict.fromkeys(stores) if n is not self.split.graph.output)
+
+    @cached_property
+    def differentiable(self) -> tuple[bool, ...]:
+        """For each tensor whether a gradient reaches it."""
+        back = self.split.backward
+        reached = {
+            source
+            for (source, _, _), d in zip(self.reads, back.reads, strict=True)
+            if d is not None
+        }
+        products = {(product.operand, product.matrix) for product in back.products}
+        return (
+            *(source in reached for source in range(len(self.slots))),
+            *(d is not None for d in back.constants),
+            *(
+                any((operand, node) in products for node in nodes)
+                for operand, nodes in self.split.stacks
+            ),
+            *(True for _ in self.split.graph.states),
+        )
+
+    @cached_property
+    def leaves(self) -> dict[Expression, Expression]:
+        """For each value that comes from before the loop, a leaf that stands for it."""
+        kinds = {
+            "read": self.split.forward.reads,
+            "constant": self.split.forward.constants,
+            "matrix": tuple(dict.fromkeys(n for _, nodes in self.split.stacks for n in nodes)),
+        }
+        return {
+            node: Expression("input" if kind == "read" else "parameter", (), f"{kind}_{number}")
+            for kind, nodes in kinds.items()
+            for number, node in enumerate(nodes)
+        }
+
+    @cached_property
+    def loop(self) -> Graph:
+        """What runs in the loop, as a graph by itself that reads `leaves`."""
+        normal = self.split.graph
+        shapes = {leaf: normal.shapes[node] for node, leaf in self.leaves.items()}
+        return replace(
+            normal.rewritten(self.leaves, shapes),
+            inputs=tuple(leaf for leaf in shapes if leaf.op == "input"),
+            parameters=tuple(leaf for leaf in shapes if leaf.op == "parameter"),
+        )
+
+    def divide(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
+        """(sources, constants, stacked matrices, states)."""
+        a = len(self.slots)
+        b = a + len(self.split.constants)
+        c = b + len(self.split.matrices)
+        return tensors[:a], tensors[a:b], tensors[b:c], tensors[c:]
+
+    def read(self, sources: Sequence[Tensor]) -> dict[Expression, Tensor]:
+        """Each read by itself: a view of its source."""
+        return {
+            node: _part(sources[source], position, members)
+            for node, (source, position, members) in zip(
+                self.split.forward.reads, self.reads, strict=True
+            )
+        }
+
+    def constants(self, tensors: Sequence[Tensor]) -> dict[Expression, Tensor]:
+        """Each constant by itself."""
+        return dict(zip(self.split.forward.constants, tensors, strict=True))
+
+    def matrices(self, stacked: Sequence[Tensor]) -> dict[Expression, Tensor]:
+        """Each matrix by itself: a view of its stack."""
+        found: dict[Expression, Tensor] = {}
+        for (_, nodes), stack in zip(self.split.stacks, stacked, strict=True):
+            found |= dict(zip(nodes, stack.chunk(len(nodes)), strict=True))
+        return found
+
+    @cached_property
+    def _where(self) -> dict[str, tuple[int, int, int]]:
+        """For each size letter a place to read it: (tensor, dimension, members side by side)."""
+        cut, normal = self.split, self.split.graph
+        found: dict[str, tuple[int, int, int]] = {}
+        place = len(self.taken)
+        for number, state in enumerate(normal.states):
+            found.setdefault(normal.shape(state)[0], (place + number, 1, 1))
+        place = len(self.slots) + len(cut.constants)
+        for number, (_, nodes) in enumerate(cut.stacks):
+            rows, columns = normal.shapes[nodes[0]]
+            found.setdefault(rows, (place + number, 0, len(nodes)))
+            found.setdefault(columns, (place + number, 1, 1))
+        for number, node in enumerate(cut.forward.constants):
+            if normal.shapes[node]:
+                found.setdefault(normal.shapes[node][0], (len(self.slots) + number, 0, 1))
+        for read, (source, _, members) in zip(cut.forward.reads, self.reads, strict=True):
+            if normal.shapes[read]:
+                found.setdefault(normal.shapes[read][0], (source, 2, members))
+        return found
+
+    def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int]:
+        """The number behind each size letter that a step meets."""
+        return {
+            letter: tensors[tensor].shape[dimension] // members
+            for letter, (tensor, dimension, members) in self._where.items()
+        }
+
+
+def _part(source: Tensor, position: int, members: int) -> Tensor:
+    width = source.shape[-1] // members
+    return source.narrow(-1, position * width, width)
+
+
+@lru_cache(maxsize=256)
+def text_of(graph: Graph) -> str:
+    """The graph as text: its name outside this process, and in operators."""
+    return dumps(graph)
+
+
+@lru_cache(maxsize=256)
+def operands(text: str) -> Operands:
+    """See `Operands`; one for all graphs with the same text."""
+    return Operands(loads(text))

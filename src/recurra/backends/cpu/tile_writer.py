@@ -1,0 +1,265 @@
+"""The code of a sweep: blocks of units, blocks of rows, and the values of a tile.
+
+A tile's products accumulate in registers, pass through a buffer that never leaves the first cache,
+and meet the rest of the equations there.
+"""
+
+from __future__ import annotations
+
+import llvmlite.ir as ir
+
+from recurra.backends.cpu.draft import Draft
+from recurra.backends.cpu.loops import loop, share, smaller
+from recurra.backends.cpu.micro import accumulate
+from recurra.backends.cpu.places import Places
+from recurra.backends.cpu.program import is_count, is_reduction
+from recurra.backends.cpu.rules import RULES
+from recurra.backends.cpu.sweep import Sweep
+from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
+from recurra.graph import Expression
+
+# Bytes of packed weights from which the next block is fetched while a block is computed.
+_LARGE = 2**18
+
+
+class TileWriter:
+    """Writes the part of a step that computes one sweep.
+
+    Args:
+        draft: the kernel.
+        number: of the phase.
+        sweep: what is computed.
+    """
+
+    def __init__(self, draft: Draft, number: int, sweep: Sweep) -> None:
+        self.draft, self.number, self.sweep = draft, number, sweep
+        self.form, self.tile = draft.form, sweep.tile
+        self.part = draft.part(f"phase_{number}_{sweep.size}")
+        self.places = Places(draft, self.part)
+        self.ahead = sweep.memory(draft) * self.form.size > _LARGE if sweep.accumulations else False
+        self._micros: dict[tuple[int, int], ir.Function] = {}
+        if sweep.accumulations:
+            entry, count = self.part.entry, self.tile.rows * self._columns * self.tile.vectors
+            self.buffer = entry.alloca(self.form.vector, index(count))
+            place = draft.table.load(entry, self.part.table, sweep.key)
+            self.packed = entry.inttoptr(place, POINTER)
+
+    @property
+    def _columns(self) -> int:
+        return len(self.sweep.accumulations)
+
+    def write(self) -> ir.Function:
+        """The function: blocks of units one after another; of a team, each member takes some."""
+        b, tile = self.part.body, self.tile
+        count = tile.blocks + (1 if tile.last else 0)
+        mine = share(b, index(count), *self.part.team)
+
+        def block(b: ir.IRBuilder, j: ir.Value) -> None:
+            self._block(b, j, mine, tile.vectors, 0)
+
+        if tile.blocks:
+            loop(b, mine[0], smaller(b, mine[1], index(tile.blocks)), 1, block, "units")
+        if tile.last:
+            here = b.icmp_signed("==", mine[1], index(count))
+            with b.if_then(b.and_(here, b.icmp_signed("<", *mine))):
+                self._block(b, index(tile.blocks), mine, tile.last, tile.partial)
+        return self.part.close()
+
+    def _block(
+        self,
+        b: ir.IRBuilder,
+        j: ir.Value,
+        mine: tuple[ir.Value, ...],
+        vectors: int,
+        partial: int,
+    ) -> None:
+        """All rows of one block of units; the last of its vectors may be partial."""
+        low, high = self.part.rows
+        first = b.mul(j, index(self.tile.vectors * self.form.lanes))
+        if not self.sweep.accumulations:
+            self._values(b, low, b.sub(high, low), first, vectors, partial)
+            return
+        packed = self._packed_block(b, j)
+        following = b.add(j, index(1))
+        there = b.icmp_signed("<", following, mine[1])
+        ahead = self._packed_block(b, b.select(there, following, mine[0]))
+
+        def rows(b: ir.IRBuilder, row: ir.Value) -> None:
+            count = smaller(b, b.sub(high, row), index(self.tile.rows))
+            line = self._line_ahead(b, b.sub(row, low), ahead)
+            self._products(b, row, count, vectors, packed, line)
+            self._values(b, row, count, first, vectors, partial)
+
+        loop(b, low, high, self.tile.rows, rows, "rows")
+
+    def _packed_block(self, b: ir.IRBuilder, j: ir.Value) -> ir.Value:
+        numbers = self.tile.vectors * self.form.lanes * self.sweep.columns(self.draft)
+        return b.gep(self.packed, [b.mul(j, index(numbers))], source_etype=self.form.scalar)
+
+    def _line_ahead(self, b: ir.IRBuilder, row: ir.Value, ahead: ir.Value) -> ir.Value:
+        """Where the tile at a row begins to fetch the next block: together they fetch all of it."""
+        lines = max(1, self.sweep.vectors * self.form.lanes * self.form.size // 64)
+        number = smaller(b, b.udiv(row, index(self.tile.rows)), index(lines - 1))
+        depth = sum(self.draft.size(operand) for operand, _ in self.sweep.operands)
+        return b.gep(ahead, [b.mul(number, index(64 * depth))], source_etype=ir.IntType(8))
+
+    def _products(
+        self,
+        b: ir.IRBuilder,
+        row: ir.Value,
+        count: ir.Value,
+        vectors: int,
+        packed: ir.Value,
+        ahead: ir.Value,
+    ) -> None:
+        arguments = [self.buffer, packed, ahead]
+        for operand, _ in self.sweep.operands:
+            arguments += [self.places.pointer(b, operand, row), self.places.stride(operand)]
+        done = b.append_basic_block("products_done")
+        choose = b.switch(count, done)
+        for rows in range(1, self.tile.rows + 1):
+            with b.goto_block(case := b.append_basic_block(f"products_{rows}")):
+                b.call(self._micro(rows, vectors), arguments)
+                b.branch(done)
+            choose.add_case(index(rows), case)
+        b.position_at_end(done)
+
+    def _micro(self, rows: int, vectors: int) -> ir.Function:
+        """The products of a tile: (buffer, packed matrices, next block, operand, stride, ...)."""
+        if (rows, vectors) not in self._micros:
+            self._micros[rows, vectors] = _micro(self, rows, vectors)
+        return self._micros[rows, vectors]
+
+    def _values(
+        self,
+        b: ir.IRBuilder,
+        row: ir.Value,
+        count: ir.Value,
+        first: ir.Value,
+        vectors: int,
+        partial: int,
+    ) -> None:
+        """The equations of a tile, vector by vector."""
+        full = vectors - (1 if partial else 0)
+
+        def each_row(b: ir.IRBuilder, m: ir.Value) -> None:
+            at = b.add(row, m)
+
+            def each_vector(b: ir.IRBuilder, v: ir.Value) -> None:
+                unit = b.add(first, b.mul(v, index(self.form.lanes)))
+                Body(self, at, unit, self.form.lanes, m, v, vectors).write(b)
+
+            if full:
+                loop(b, index(0), index(full), 1, each_vector, "vectors")
+            if partial:
+                unit = b.add(first, index(full * self.form.lanes))
+                Body(self, at, unit, partial, m, index(full), vectors).write(b)
+
+        loop(b, index(0), count, 1, each_row, "tile_rows")
+
+
+class Body:
+    """The equations of one phase for one row and one vector of units."""
+
+    def __init__(
+        self,
+        writer: TileWriter,
+        row: ir.Value,
+        unit: ir.Value,
+        lanes: int,
+        m: ir.Value,
+        v: ir.Value,
+        vectors: int,
+    ) -> None:
+        self.writer, self.row, self.unit, self.lanes = writer, row, unit, lanes
+        self.m, self.v, self.vectors = m, v, vectors
+        self.values: dict[Expression, ir.Value] = {}
+
+    def write(self, b: ir.IRBuilder) -> None:
+        """All results of the phase."""
+        vectors = Vectors(b, self.writer.form)
+        for node in self.writer.sweep.results:
+            value = self.value(vectors, node)
+            for pointer in self.writer.places.result(b, node, self.row):
+                place = b.gep(pointer, [self.unit], source_etype=self.writer.form.scalar)
+                vectors.store(value, place, self.lanes)
+
+    def value(self, vectors: Vectors, node: Expression) -> ir.Value:
+        """The value of a node, computed or read once."""
+        if node not in self.values:
+            self.values[node] = self._value(vectors, node)
+        return self.values[node]
+
+    def _value(self, vectors: Vectors, node: Expression) -> ir.Value:
+        schedule, number = self.writer.draft.schedule, self.writer.number
+        if node.op == "constant" and node not in schedule.leaves:
+            return vectors.const(float(node.attribute))
+        if is_count(node):
+            return vectors.const(self._count(node))
+        if node in schedule.leaves or is_reduction(node):
+            return self._read(vectors, node)
+        if schedule.ready[node] < number and not schedule.again(node):
+            return self._read(vectors, node)
+        if node in schedule.sums:
+            return self._accumulated(vectors, node)
+        return RULES[node.op](vectors, *(self.value(vectors, arg) for arg in node.args))
+
+    def _count(self, node: Expression) -> float:
+        spread = node.args[0]
+        number = float(spread.args[0].attribute)
+        size = self.writer.draft.sizes[spread.attribute]
+        return number * size if node.op == "sum" else number
+
+    def _read(self, vectors: Vectors, node: Expression) -> ir.Value:
+        b, form = vectors.b, self.writer.form
+        pointer = self.writer.places.pointer(b, node, self.row)
+        if not self.writer.draft.program.shapes[node]:
+            return vectors.splat(b.load(pointer, align=form.size, typ=form.scalar))
+        place = b.gep(pointer, [self.unit], source_etype=form.scalar)
+        return vectors.load(place, self.lanes)
+
+    def _accumulated(self, vectors: Vectors, node: Expression) -> ir.Value:
+        own = self.writer.draft.schedule.sums[node]
+        b, sweep = vectors.b, self.writer.sweep
+        number = sweep.accumulations.index(own)
+        offset = b.add(
+            b.mul(
+                b.add(b.mul(self.m, index(len(sweep.accumulations))), index(number)),
+                index(self.vectors),
+            ),
+            self.v,
+        )
+        place = b.gep(self.writer.buffer, [offset], source_etype=self.writer.form.vector)
+        total = b.load(place, align=self.writer.form.size, typ=self.writer.form.vector)
+        return total if own.start is None else b.fadd(self.value(vectors, own.start), total)
+
+
+def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
+    draft, sweep, form = writer.draft, writer.sweep, writer.form
+    count = len(sweep.accumulations)
+    arguments = [POINTER, POINTER, POINTER, *([POINTER, INT] * len(sweep.operands))]
+    function = draft.function(f"{sweep.key}_{rows}x{vectors}", arguments)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    buffer, packed, ahead, *operands = function.args
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    zero = ir.Constant(form.vector, [0.0] * form.lanes)
+    sums = {(m, a, v): zero for m in range(rows) for a in range(count) for v in range(vectors)}
+    for number, (operand, users) in enumerate(sweep.operands):
+        start, stride = operands[2 * number : 2 * number + 2]
+        depth = draft.size(operand)
+        starts = [
+            b.gep(start, [b.mul(index(m), stride)], source_etype=form.scalar) for m in range(rows)
+        ]
+        columns = [(a, v) for a, _ in users for v in range(vectors)]
+        mine = {(m, n): sums[m, *columns[n]] for m in range(rows) for n in range(len(columns))}
+        given = packed, len(columns), mine, ahead if writer.ahead else None
+        new = accumulate(b, form, starts, index(1), index(depth), *given)
+        sums |= {(m, *columns[n]): value for (m, n), value in new.items()}
+        packed = b.gep(packed, [index(depth * len(columns))], source_etype=form.vector)
+        ahead = b.gep(ahead, [index(64 * depth)], source_etype=ir.IntType(8))
+    for (m, a, v), value in sums.items():
+        place = b.gep(buffer, [index((m * count + a) * vectors + v)], source_etype=form.vector)
+        b.store(value, place, align=form.size)
+    b.ret_void()
+    return function

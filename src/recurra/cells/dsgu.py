@@ -1,0 +1,26 @@
+"""Deep simple gated unit. Gao & Glowacka 2016, arXiv:1604.02910.
+
+x_g, z_g and z_out of the paper are a, m and n here. The hard sigmoid is that of Theano and Keras
+of the time: slope 0.2, where torch has 1/6.
+"""
+
+from recurra.graph import cell, maximum, minimum, sigmoid, tanh
+
+
+def hard_sigmoid(a):
+    return maximum(0, minimum(1, 0.2 * a + 0.5))
+
+
+@cell(
+    state="h",
+    year=2016,
+    purpose="one gate at the cost of a GRU, more stable than SGU",
+    cite="gao2016",
+)
+def dsgu(p, x, h):
+    a = p.W_a @ x + p.b_a
+    m = tanh(p.U_m @ (a * h))
+    n = sigmoid(p.V_n @ (m * h))
+    z = hard_sigmoid(p.W_z @ x + p.U_z @ h + p.b_z)
+    h = (1 - z) * h + z * n
+    return h

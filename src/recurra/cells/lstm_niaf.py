@@ -1,0 +1,23 @@
+"""Peephole long short-term memory without an input activation. Greff et al. 2015.
+
+arXiv:1503.04069, variant NIAF.
+"""
+
+from recurra.graph import cell, sigmoid, tanh
+
+
+@cell(
+    state="h, c",
+    year=2015,
+    init={"b_f": 1.0},
+    purpose="measures what the squashing of the candidate is worth",
+    cite="greff2015",
+)
+def lstm_niaf(p, x, h, c):
+    i = sigmoid(p.W_i @ x + p.U_i @ h + p.v_i * c + p.b_i)
+    f = sigmoid(p.W_f @ x + p.U_f @ h + p.v_f * c + p.b_f)
+    g = p.W_g @ x + p.U_g @ h + p.b_g
+    c = f * c + i * g
+    o = sigmoid(p.W_o @ x + p.U_o @ h + p.v_o * c + p.b_o)
+    h = o * tanh(c)
+    return h, c
