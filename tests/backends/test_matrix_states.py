@@ -153,3 +153,15 @@ def test_printed_forms() -> None:
         "(1 - f[t])", "s1[t]"
     )
     assert r"v_{t} \, k_{t}^{\top}" in latex(fast_weights.graph)
+
+
+def test_a_stream_carries_matrices_and_scalars() -> None:
+    layer = Recurrent("mlstm", 3, 4, sizes={"P": 2}, num_layers=2, zoneout=0.3).eval()
+    x = torch.randn(5, 2, 3)
+    with torch.no_grad():
+        whole, last = layer(x)
+        stream = layer.stream(2)
+        for now, expected in zip(x, whole, strict=True):
+            close(stream.step(now), expected, 1e-6)
+        for ours, theirs in zip(stream.state, last, strict=True):
+            close(ours, theirs, 1e-6)
