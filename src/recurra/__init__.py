@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from recurra.nn import GRU as GRU
     from recurra.nn import LSTM as LSTM
     from recurra.nn import RNN as RNN
+    from recurra.nn import ConvGRU as ConvGRU
+    from recurra.nn import ConvLSTM as ConvLSTM
+    from recurra.nn import ConvRecurrent as ConvRecurrent
     from recurra.nn import Recurrent as Recurrent
     from recurra.tasks import Task as Task
     from recurra.tasks import TextGeneration as TextGeneration
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used, so that `recurra --help` needs no PyTorch.
 _HOMES = {
+    "ConvGRU": "recurra.nn",
+    "ConvLSTM": "recurra.nn",
+    "ConvRecurrent": "recurra.nn",
     "GRU": "recurra.nn",
     "LSTM": "recurra.nn",
     "RNN": "recurra.nn",

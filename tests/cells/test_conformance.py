@@ -82,8 +82,9 @@ def test_every_equation_is_printed(name: str) -> None:
     for local, _ in graph.named:
         assert sum(line.split("=")[0].strip() == f"{local}[t]" for line in written) == 1
         base, *below = local.split("_")
-        symbol = f"{base}_{{{', '.join([*below, 't'])}}}"
-        assert re.search(rf"^{re.escape(symbol)} &= ", typeset, re.MULTILINE)
+        word = rf"(?:\\{base}|\\mathrm\{{{base}\}})" if len(base) > 1 else base
+        index = re.escape(f"_{{{', '.join([*below, 't'])}}}")
+        assert re.search(rf"^{word}{index} &= ", typeset, re.MULTILINE)
         assert re.search(rf" {local}$", listing(graph), re.MULTILINE)
     for parameter in graph.parameters:
         assert re.search(rf"\b{parameter.attribute}\b", text(graph))

@@ -45,6 +45,8 @@ def test_a_stage_waits_for_the_one_before() -> None:
 
 
 LEAVE_TOO = {
+    "qrnn": {"V_z @ x", "V_f @ x", "V_o @ x"},
+    "rg_lru": {"V_r @ (W_u @ x)", "V_i @ (W_u @ x)"},
     "minimal_rnn": {"V_u @ tanh(W_z @ x + b_z)"},
     "tgru": {"V_z @ x", "V_f @ x", "V_o @ x"},
     "tlstm": {"V_z @ x", "V_f @ x", "V_o @ x"},
@@ -147,7 +149,7 @@ def test_linear_in_the_state(cell: Cell, linear: bool) -> None:
     assert is_linear(cell.graph) is linear
 
 
-LINEAR = {"trnn"}
+LINEAR = {"hgrn", "mingru", "minlstm", "rg_lru", "trnn"}
 
 
 @pytest.mark.parametrize("name", cells.names())

@@ -76,13 +76,14 @@ def by_rules(root: Expression) -> tuple[Callable[..., Tensor], tuple[Tensor, ...
         @staticmethod
         def forward(ctx: Any, *values: Tensor) -> Tensor:
             ctx.save_for_backward(*values)
-            return evaluate((root,), dict(zip(leaves, values, strict=True)), SIZES)[root]
+            known = dict(zip(leaves, values, strict=True))
+            return evaluate((root,), known, SIZES, shapes)[root]
 
         @staticmethod
         def backward(ctx: Any, *gradient: Tensor) -> Any:
             known = dict(zip(leaves, ctx.saved_tensors, strict=True)) | {seed: gradient[0]}
             roots = [found[leaf] for leaf in leaves if leaf in found]
-            values = evaluate(roots, known, SIZES)
+            values = evaluate(roots, known, SIZES, shapes)
             return tuple(
                 fitted(values[found[leaf]], known[leaf]) if leaf in found else None
                 for leaf in leaves

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from recurra.graph import constant, mean, sigmoid, tanh, transpose, where
+from recurra.graph import constant, mean, outer, sigmoid, tanh, transpose, where
 from support.illegal import Illegal, marker
 
 ILLEGAL: list[Illegal] = []
@@ -107,15 +107,15 @@ def reduction_of_a_scalar(p, x, h):
     return h
 
 
-@illegal("a matrix that changes from step to step")
-def matrix_that_steps(p, x, h):
-    h = tanh((p.U_h * mean(h)) @ h)  # here
+@illegal("outer takes two vectors")
+def outer_of_a_scalar(p, x, h):
+    h = tanh(outer(h, mean(h)) @ h + p.U_h @ x)  # here
     return h
 
 
-@illegal("a trained scalar scales a matrix", shapes={"alpha": ""})
-def matrix_that_is_scaled(p, x, h):
-    h = tanh((p.alpha * p.U_h) @ h)  # here
+@illegal("outer takes two vectors")
+def outer_of_a_matrix(p, x, h):
+    h = tanh(outer(p.U_h, h) @ h + p.U_h @ h)  # here
     return h
 
 

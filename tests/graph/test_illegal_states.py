@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recurra.errors import CellError
-from recurra.graph import cell, log, mean, tanh
+from recurra.graph import cell, log, mean, outer, tanh
 from support.illegal import Illegal, marker
 
 ILLEGAL: list[Illegal] = []
@@ -82,26 +82,36 @@ def input_on_the_left(p, x, h):
     return h
 
 
-@illegal(
-    "state c is stated to be a scalar; a state is a vector.*mean or sum",
-    state="h, c",
-    shapes={"c": ""},
-)
-def state_that_is_a_scalar(p, x, h, c):
-    c = c * 0.5 + mean(h)
-    h = tanh(p.W_h @ x + p.U_h @ h + c)
-    return h, c
-
-
-@illegal(
-    "state M is stated to be a matrix; a state is a vector.*a state of its own",
-    state="h, M",
-    shapes={"M": "H H"},
-)
-def state_that_is_a_matrix(p, x, h, M):
+@illegal("state M is stated to have 3 sizes", state="h, M", shapes={"M": "H H H"})
+def state_of_three_sizes(p, x, h, M):
     h = tanh(p.W_h @ x + M @ h)
     M = M * 0.5 + p.U_h
     return h, M
+
+
+@illegal("state M has the size I of the input", state="h, M", shapes={"M": "H I"})
+def matrix_state_like_the_input(p, x, h, M):
+    h = tanh(M @ x + p.U_h @ h)
+    M = M * 0.5 + p.W_m
+    return h, M
+
+
+@illegal(
+    r"state M has the shape \('H', 'P'\) before the step and \('H', 'H'\) after it",
+    state="h, M",
+    shapes={"M": "H P"},
+)
+def matrix_state_of_another_shape(p, x, h, M):
+    M = outer(h, h)  # here
+    h = tanh(p.W_h @ x + p.U_h @ (M @ h))
+    return h, M
+
+
+@illegal("outer takes two vectors", state="h, c", shapes={"c": ""})
+def scalar_state_as_a_vector(p, x, h, c):
+    h = tanh(p.W_h @ x + outer(h, c) @ h)  # here
+    c = c * 0.5 + mean(h)
+    return h, c
 
 
 @illegal("the cell has no input x: give it one, as in def cell")

@@ -11,13 +11,18 @@ from recurra.backends.rules import RULES
 from recurra.graph import Expression, Graph
 from recurra.graph.expression import walk
 from recurra.graph.gradients import differentiate
+from recurra.graph.operations import ELEMENTWISE
+from recurra.graph.shapes import Shape
 from support.samples import Sample
 
 Values = dict[Expression, Tensor]
 
 
 def evaluate(
-    roots: Iterable[Expression], known: Mapping[Expression, Tensor], sizes: Mapping[str, int]
+    roots: Iterable[Expression],
+    known: Mapping[Expression, Tensor],
+    sizes: Mapping[str, int],
+    shapes: Mapping[Expression, Shape],
 ) -> Values:
     """The value of every node under `roots`, by the table of the PyTorch backend."""
     values = dict(known)
@@ -28,6 +33,8 @@ def evaluate(
             values[node] = torch.full((1,), node.attribute, dtype=torch.float64)
             continue
         args: list[Tensor | int] = [values[arg] for arg in node.args]
+        if node.op in ELEMENTWISE and len(shapes[node]) == 2:  # a scalar (B, 1) as (B, 1, 1)
+            args = [values[a] if shapes[a] else values[a].unsqueeze(-1) for a in node.args]
         if node.op == "spread":
             args.append(sizes[node.attribute])
         values[node] = RULES[node.op](*args)
@@ -54,7 +61,7 @@ def gradients(
         known = steps[t] | dict(zip(backward.carried, carried, strict=True))
         known[backward.output] = d_output[t]
         roots = (*backward.states, *backward.sequences.values(), *backward.summed.values())
-        values = evaluate(roots, known, sample.sizes)
+        values = evaluate(roots, known, sample.sizes, backward.shapes)
         carried = [
             values[d].expand_as(old) for d, old in zip(backward.states, carried, strict=True)
         ]
@@ -67,7 +74,7 @@ def gradients(
     for state, d in zip(graph.states, carried, strict=True):
         total[state.attribute] = d
     known = steps[0] | {leaf: sums[key] for key, leaf in backward.totals.items()}
-    values = evaluate(backward.weights.values(), known, sample.sizes)
+    values = evaluate(backward.weights.values(), known, sample.sizes, backward.shapes)
     for parameter, d in backward.weights.items():
         total[parameter.attribute] = values[d].expand_as(sample.leaves[parameter])
     return total
@@ -80,6 +87,6 @@ def _forward(graph: Graph, sample: Sample) -> list[Values]:
     for t in range(sample.steps):
         known = {k: v[t] if k.op == "input" else v for k, v in sample.leaves.items()}
         known |= dict(zip(graph.states, states, strict=True))
-        steps.append(evaluate(graph.nodes, known, sample.sizes))
+        steps.append(evaluate(graph.nodes, known, sample.sizes, graph.shapes))
         states = [steps[-1][u].expand_as(s) for u, s in zip(graph.updates, states, strict=True)]
     return steps

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from recurra.graph import Expression, Graph
 from recurra.graph.expression import walk
+from recurra.graph.operations import ELEMENTWISE
+from recurra.graph.shapes import Shape
 from support.samples import Sample
 
 Values = dict[Expression, Any]
@@ -34,21 +36,25 @@ MEANING: dict[str, Callable[..., Any]] = {
     "sum": lambda a: a.sum(-1, keepdims=True),
     "mean": lambda a: a.mean(-1, keepdims=True),
     "max": lambda a: a.max(-1, keepdims=True),
-    "matmul": lambda matrix, value: value @ matrix.T,
-    "transpose": lambda matrix: matrix.T,
+    "matmul": lambda matrix, value: np.einsum("...rc,...c->...r", matrix, value),
+    "transpose": lambda matrix: np.swapaxes(matrix, -1, -2),
     "outer": lambda a, b: a[..., :, None] * b[..., None, :],
 }
 
 
-def evaluate(
-    roots: Iterable[Expression], known: Mapping[Expression, Any], sample: Sample
-) -> Values:
-    """The value of every node under `roots`: a value of the step (B, size), a weight without B."""
+def evaluate(graph: Graph, known: Mapping[Expression, Any], sample: Sample) -> Values:
+    """The value of every node of a step: a value of the step is (B, size), a weight has no B."""
     values: Values = dict(known)
-    for node in walk(roots):
+    shapes = graph.shapes
+    for node in walk(graph.roots):
         if node in values:
             continue
         args = [values[arg] for arg in node.args]
+        if node.op in ELEMENTWISE and len(shapes[node]) == 2:  # a scalar (B, 1) as (B, 1, 1)
+            args = [
+                value if shapes[arg] else value[..., None]
+                for arg, value in zip(node.args, args, strict=True)
+            ]
         if node.op == "constant":
             values[node] = np.full(1, node.attribute)
         elif node.op == "spread":
@@ -66,12 +72,12 @@ def run(graph: Graph, sample: Sample) -> tuple[np.ndarray, list[np.ndarray], lis
     for t in range(sample.steps):
         known = {leaf: v[t] if leaf.op == "input" else v for leaf, v in leaves.items()}
         known |= dict(zip(graph.states, states, strict=True))
-        values = evaluate(graph.roots, known, sample)
+        values = evaluate(graph, known, sample)
         history.append(values)
-        states = [_rows(values[update], sample) for update in graph.updates]
-        outputs.append(_rows(values[graph.output], sample))
+        states = [_rows(values[update], sample, graph.shapes[update]) for update in graph.updates]
+        outputs.append(_rows(values[graph.output], sample, graph.shapes[graph.output]))
     return np.stack(outputs), states, history
 
 
-def _rows(value: np.ndarray, sample: Sample) -> np.ndarray:
-    return np.broadcast_to(value, (sample.rows, value.shape[-1]))
+def _rows(value: np.ndarray, sample: Sample, shape: Shape) -> np.ndarray:
+    return np.broadcast_to(value, (sample.rows, *value.shape[-max(len(shape), 1) :]))

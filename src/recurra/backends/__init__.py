@@ -1,9 +1,18 @@
 """A graph over time: the backends that run it, and the choice; no cell is known by name here."""
 
 from recurra.backends.backend import Backend, Given
-from recurra.backends.choice import Choice, choose
+from recurra.backends.choice import Choice, choose, choose_convolution
 from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
 
-__all__ = ["Backend", "Choice", "Given", "Stepwise", "Weights", "choose", "run"]
+__all__ = [
+    "Backend",
+    "Choice",
+    "Given",
+    "Stepwise",
+    "Weights",
+    "choose",
+    "choose_convolution",
+    "run",
+]

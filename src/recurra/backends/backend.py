@@ -24,7 +24,8 @@ class Given:
             `alive` (T, B, 1), rows end: it is 1 before the end of a row and 0 from there on, where
             the row keeps its states and gives out 0.
         per_row: for each given leaf by name, (B, size): the same in every step.
-        states: for each state, (B, size), in the order of the graph.
+        states: for each state, (B, size), in the order of the graph; a scalar is (B, 1), a matrix
+            (B, rows, columns).
     """
 
     steps: int
@@ -58,7 +59,7 @@ class Backend(ABC):
     def run(
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The output (T, B, size) and the states after the last step, each (B, size).
+        """The output (T, B, size) and the states after the last step, shaped as before.
 
         Behind the states come the sequences of `graph.shown`, each (T, B, size).
         """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from recurra.backends.backend import Backend
+from recurra.backends.convolution import convolve
 from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
 from recurra.backends.said import say_once
@@ -37,9 +38,24 @@ def choose(
     for backend in BACKENDS:
         refusal = backend.refusal(graph, device, dtype, values)
         if refusal is None:
-            where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
-            return Choice(backend, f"{backend.purpose}, for {where}", tuple(refused))
+            return Choice(backend, _reason(backend, graph, device, dtype), tuple(refused))
         refused.append((backend.name, refusal))
         message = f"does not run on the backend {backend.name}: {refusal}"
         say_once(graph.name, backend.name, message)
     raise AssertionError("the reference backend refuses nothing")
+
+
+def choose_convolution(graph: Graph, device: torch.device, dtype: torch.dtype) -> Choice:
+    """The backend for a graph with convolutions in the place of its products: the reference."""
+    why = "its kernels multiply by matrices, and this layer convolves"
+    refused = tuple((one.name, why) for one in BACKENDS if not isinstance(one, Reference))
+    for name, _ in refused:
+        message = f"does not run on the backend {name}: {why}"
+        say_once(f"{graph.name} with convolutions", name, message)
+    backend = Reference(convolve)
+    return Choice(backend, _reason(backend, graph, device, dtype), refused)
+
+
+def _reason(backend: Backend, graph: Graph, device: torch.device, dtype: torch.dtype) -> str:
+    where = f"{graph.name} on {device.type} in {str(dtype).removeprefix('torch.')}"
+    return f"{backend.purpose}, for {where}"

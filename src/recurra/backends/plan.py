@@ -19,6 +19,7 @@ from recurra.backends.rules import RULES
 from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
 from recurra.graph.facts import Variation, uses, variation
+from recurra.graph.operations import ELEMENTWISE
 from recurra.graph.simplify import gather_sums, simplify
 
 # (function, slots of its operands, slot or slots of its result)
@@ -59,9 +60,9 @@ class Plan:
         self.outputs: list[int] = []
 
     @classmethod
-    def of(cls, graph: Graph) -> Plan:
+    def of(cls, graph: Graph, linear: Callable[..., Tensor] = F.linear) -> Plan:
         """The plan of a whole step."""
-        plan = cls(gather_sums(simplify(graph)))
+        plan = cls(gather_sums(simplify(graph)), linear)
         plan.states = [plan._new(leaf) for leaf in graph.states]
         plan.updates = [plan._root(node) for node in plan.graph.updates]
         plan.outputs = [plan._root(node) for node in plan.graph.outputs]
@@ -99,11 +100,14 @@ class Plan:
         """The number behind a size letter, read off the states, inputs or weights of a call."""
         known = dict(zip(self.graph.states, given.states, strict=True))
         known |= {i: given.sequences[i.attribute] for i in self.graph.inputs}
-        for leaf in (*known, *self.graph.parameters):
+        for leaf, tensor in known.items():
             shape = self.graph.shape(leaf)
             if letter in shape:
-                tensor = known[leaf] if leaf in known else weights[leaf.attribute]
                 return int(tensor.shape[shape.index(letter) - len(shape)])
+        for leaf in self.graph.parameters:
+            shape = self.graph.shape(leaf)
+            if letter in shape:
+                return int(weights[leaf.attribute].shape[shape.index(letter)])
         raise AssertionError(f"nothing that is given has the size {letter}")
 
     def _root(self, node: Expression) -> int:
@@ -112,9 +116,7 @@ class Plan:
         if self.varies[node] is not Variation.CONSTANT:
             return slot
         rows = self._free()
-        self.constant.append(
-            (lambda given, value: value.expand(given.rows, -1), (_GIVEN, slot), rows)
-        )
+        self.constant.append((_for_each_row, (_GIVEN, slot), rows))
         return rows
 
     def _free(self) -> int:
@@ -136,7 +138,7 @@ class Plan:
         elif node in self._groups:
             self._emit_group(self._groups[node], level)
         else:
-            function = RULES[node.op]
+            function = self._aligned(node)
             sources = tuple(self._slot(arg, level) for arg in node.args)
             if node.op == "spread":
                 function = self._spread(str(node.attribute))
@@ -145,6 +147,23 @@ class Plan:
                 function = _of_numbers(function)
                 sources = (_GIVEN, *sources)
             self._program(level).append((function, sources, self._new(node)))
+
+    def _aligned(self, node: Expression) -> Callable[..., Any]:
+        """The function of a node; where a matrix meets scalars, these are spread over its rows."""
+        function = RULES[node.op]
+        shapes = [self.graph.shapes[arg] for arg in node.args]
+        if node.op not in ELEMENTWISE or () not in shapes or len(max(shapes, key=len)) < 2:
+            return function
+
+        def aligned(*values: Tensor | float) -> Any:
+            return function(
+                *(
+                    value.unsqueeze(-1) if isinstance(value, Tensor) and not shape else value
+                    for value, shape in zip(values, shapes, strict=True)
+                )
+            )
+
+        return aligned
 
     def _emit_leaf(self, node: Expression) -> None:
         name = node.attribute
@@ -192,8 +211,10 @@ class Plan:
         """For each product, or the sum it is part of, all products of the same operand and form."""
         groups: dict[Any, list[Expression]] = {}
         for node in self.nodes:
-            if node.op == "matmul" and self.varies[node] is not Variation.CONSTANT:
-                matrix, operand = node.args
+            if node.op != "matmul" or self.varies[node] is Variation.CONSTANT:
+                continue
+            matrix, operand = node.args
+            if self.varies[matrix] is Variation.CONSTANT:
                 key = (operand, self.graph.shapes[matrix], self._start(node) is not None)
                 groups.setdefault(key, []).append(node)
         order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
@@ -229,11 +250,17 @@ class Plan:
         elif all(self.varies[start] is Variation.CONSTANT for start in known):
             bias = self._stack_constants(known)
             self._program(level).append((self.linear, (operand, matrices, bias), target))
+        elif self.linear is not F.linear:
+            start_slot = self._slot(self._stack_starts(known), level)
+            self.step.append((self._added, (start_slot, operand, matrices), target))
         else:
             mirrored = self._free()
             self.constant.append((torch.t, (matrices,), mirrored))
             start_slot = self._slot(self._stack_starts(known), level)
             self.step.append((torch.addmm, (start_slot, operand, mirrored), target))
+
+    def _added(self, start: Tensor, operand: Tensor, matrices: Tensor) -> Tensor:
+        return start + self.linear(operand, matrices)
 
     def _new_stack(self, nodes: Nodes) -> int:
         if len(nodes) == 1:
@@ -280,11 +307,18 @@ class Plan:
         return spread
 
 
+def _for_each_row(given: Given, value: Tensor | float) -> Tensor:
+    """A number or weight as a value of every row (and place) of the batch."""
+    if not isinstance(value, Tensor):
+        value = given.states[0].new_full((1,), value)
+    return value.expand(*given.sequences["x"].shape[1:-1], *value.shape)
+
+
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
     """What folding leaves alone, such as log(0), in the number format of the layer."""
     return lambda given, *numbers: function(*map(given.states[0].new_tensor, numbers))
 
 
 def _side_by_side(given: Given, *values: Tensor) -> Tensor:
-    shape = (given.steps, given.rows)
+    shape = (given.steps, *given.sequences["x"].shape[1:-1])
     return torch.cat([value.expand(*shape, value.shape[-1]) for value in values], -1)

@@ -6,9 +6,11 @@ only the rest runs in a Python loop over time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
@@ -19,10 +21,18 @@ from recurra.graph.rewrite import with_lengths
 
 
 class Reference(Backend):
-    """Runs every graph, step by step, in PyTorch."""
+    """Runs every graph, step by step, in PyTorch.
+
+    Args:
+        linear: what stands for the products with weights, a function of value, weight and bias such
+            as `recurra.backends.convolution.convolve`.
+    """
 
     name = "reference"
     purpose = "runs any graph in PyTorch, a Python loop over time"
+
+    def __init__(self, linear: Callable[..., Tensor] = F.linear) -> None:
+        self.linear = linear
 
     def refusal(
         self, graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
@@ -34,7 +44,7 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = plan_of(masked(graph) if "alive" in given.sequences else graph)
+        plan = plan_of(masked(graph) if "alive" in given.sequences else graph, self.linear)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -52,8 +62,8 @@ class Reference(Backend):
                 found.append(values[slot])
         if not given.steps:
             sizes = [plan.size(graph.shapes[o][0], weights, given) for o in graph.outputs]
-            empty = given.states[0].new_zeros
-            output, *shown = [empty(0, given.rows, size) for size in sizes]
+            empty, places = given.states[0].new_zeros, given.sequences["x"].shape[1:-1]
+            output, *shown = [empty(0, *places, size) for size in sizes]
         else:
             output, *shown = map(torch.stack, outputs)
         return output, (*states, *shown)
@@ -66,9 +76,9 @@ def masked(graph: Graph) -> Graph:
 
 
 @lru_cache(maxsize=256)
-def plan_of(graph: Graph) -> Plan:
+def plan_of(graph: Graph, linear: Callable[..., Tensor] = F.linear) -> Plan:
     """The plan of a graph, made once."""
-    return Plan.of(graph)
+    return Plan.of(graph, linear)
 
 
 def execute(program: Program, values: list[Tensor]) -> None:

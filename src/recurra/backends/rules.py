@@ -1,6 +1,7 @@
 """Every operation in PyTorch: one row each.
 
-A value of a step is (B, size), a scalar of a row (B, 1); a weight has no row; a number is a float.
+A value of a step is (B, size), a scalar of a row (B, 1), a matrix of a row (B, rows, columns); a
+weight has no row; a number is a float.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ def _where(condition: Value, a: Value, b: Value) -> Tensor:
     return torch.where(condition != 0, a, b)
 
 
+def _matmul(matrix: Tensor, value: Tensor) -> Tensor:
+    if matrix.dim() == 2:  # a weight
+        return F.linear(value, matrix)
+    return (matrix @ value.unsqueeze(-1)).squeeze(-1)
+
+
 def _outer(a: Tensor, b: Tensor) -> Tensor:
     return a.unsqueeze(-1) * b.unsqueeze(-2)
 
@@ -67,7 +74,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "mean": lambda a: a.mean(-1, keepdim=True),
     "max": lambda a: a.amax(-1, keepdim=True),
     "spread": lambda a, size: a.expand(*a.shape[:-1], size),
-    "matmul": lambda matrix, value: F.linear(value, matrix),
+    "matmul": _matmul,
     "transpose": lambda matrix: matrix.mT,
     "outer": _outer,
     "parameter": _no_leaf,

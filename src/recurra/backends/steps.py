@@ -97,7 +97,7 @@ class ReferenceSteps(Steps):
         after = []
         output = x.unsqueeze(0)
         for layer, weights, before in zip(self.layers, self._weights, self._states, strict=True):
-            held = {k: v.expand(1, self.rows, v.shape[-1]) for k, v in layer.held.items()}
+            held = {k: v.expand(1, self.rows, *v.shape[2:]) for k, v in layer.held.items()}
             given = Given(1, self.rows, {**shared, **held, "x": output}, {}, before)
             output, states = self._backend.run(layer.graph, weights, given)
             after.append(states[: len(before)])

@@ -80,3 +80,8 @@ def max(a: Value) -> Expression:
 def transpose(a: Expression) -> Expression:
     """The matrix a, mirrored: (rows, columns) -> (columns, rows)."""
     return Expression("transpose", (a,))
+
+
+def outer(a: Expression, b: Expression) -> Expression:
+    """Column a times row b, a matrix: (rows,), (columns,) -> (rows, columns)."""
+    return Expression("outer", (lift(a), lift(b)))

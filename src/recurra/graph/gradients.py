@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from recurra.errors import CellError
 from recurra.graph.expression import Expression, constant, walk
 from recurra.graph.facts import Variation, variation
 from recurra.graph.functions import sigmoid, sum, transpose, where
@@ -165,9 +164,7 @@ def _fit(gradient: Expression, shape: Shape, shapes: dict[Expression, Shape]) ->
     """Undo the spreading of a scalar over the units: its gradient is the sum over them."""
     given = _learn(gradient, shapes)
     if len(given) == 2 and not shape:
-        raise CellError(
-            "a trained scalar scales a matrix; scale the product with the matrix instead."
-        )
+        return sum(gradient @ _ones(given[1]))
     if given and not shape:
         return sum(gradient)
     return Expression("spread", (gradient,), shape[0]) if shape and not given else gradient

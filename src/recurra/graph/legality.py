@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
-from recurra.graph.expression import Expression, walk
+from recurra.graph.expression import Expression
 from recurra.graph.facts import below
 from recurra.graph.graph import Graph
 from recurra.graph.rewrite import is_layers_own
@@ -29,25 +29,21 @@ def check_states(
     stated: Mapping[Expression, Shape],
     complain: Callable[[Expression, str], NoReturn] = plain_complaint,
 ) -> None:
-    """Refuse a state that is no vector, before its use is judged by the shape that it cannot have.
+    """Refuse the stated shape of a state, before its use is judged by a shape that it cannot have.
+
+    A vector has a fused form; a scalar () or a matrix ("H", "P") runs on the reference backend.
 
     Raises:
         CellError: names the state, and what to do.
     """
     for leaf, shape in stated.items():
-        if leaf.op == "state" and len(shape) != 1:
-            kind, remedy = (
-                ("matrix", "let each of its columns be a state of its own")
-                if shape
-                else ("scalar", "take its mean or sum where a scalar is needed")
-            )
+        if leaf.op == "state" and len(shape) > 2:
             complain(
                 leaf,
-                f"state {leaf.attribute} is stated to be a {kind}; a state is a vector, one value "
-                f'per unit. State one size, @cell(..., shapes={{"{leaf.attribute}": "H"}}), '
-                f"and {remedy}.",
+                f"state {leaf.attribute} is stated to have {len(shape)} sizes; a state has one, or "
+                f'two for a matrix: @cell(..., shapes={{"{leaf.attribute}": "H P"}}).',
             )
-        if leaf.op == "state" and shape == ("I",):
+        if leaf.op == "state" and "I" in shape:
             complain(
                 leaf,
                 f"state {leaf.attribute} has the size I of the input, which differs from layer to "
@@ -142,21 +138,6 @@ def _below_is_a_value(graph: Graph) -> Iterator[Offence]:
             )
 
 
-def _matrices_do_not_step(graph: Graph) -> Iterator[Offence]:
-    for node in graph.nodes:
-        if len(graph.shapes[node]) == 2 and any(
-            leaf.op in ("input", "given", "state") for leaf in walk((node,))
-        ):
-            yield node, "a matrix that changes from step to step has no fused form."
-
-
-def _no_weight_scales_a_matrix(graph: Graph) -> Iterator[Offence]:
-    for node in graph.nodes:
-        scalars = [arg for arg in node.args if not graph.shapes[arg]]
-        if len(graph.shapes[node]) == 2 and any(leaf.op == "parameter" for leaf in walk(scalars)):
-            yield node, "a trained scalar scales a matrix; scale its product with a value instead."
-
-
 def _x_is_read(graph: Graph) -> Iterator[Offence]:
     x = next((leaf for leaf in graph.inputs if leaf.attribute == "x"), None)
     if x is None:
@@ -178,7 +159,5 @@ RULES: tuple[Callable[[Graph], Iterator[Offence]], ...] = (
     _one_name_one_thing,
     _inputs_are_not_marks,
     _below_is_a_value,
-    _matrices_do_not_step,
-    _no_weight_scales_a_matrix,
     _x_is_read,
 )

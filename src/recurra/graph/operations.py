@@ -64,7 +64,7 @@ _ROWS = (
     ("spread", 1, Kind.LINEAR, "a scalar repeated over the units: () -> (H,)"),
     ("matmul", 2, Kind.LINEAR, "matrix times vector"),
     ("transpose", 1, Kind.LINEAR, "a matrix mirrored"),
-    ("outer", 2, Kind.LINEAR, "column a times row b; the gradient of a product for its matrix"),
+    ("outer", 2, Kind.LINEAR, "column a times row b: a matrix of the step"),
 )
 
 OPERATIONS: dict[str, Operation] = {row[0]: Operation(*row) for row in _ROWS}
@@ -72,7 +72,7 @@ OPERATIONS: dict[str, Operation] = {row[0]: Operation(*row) for row in _ROWS}
 # Those that a cell calls by name, after `from recurra.graph import tanh`.
 CALLED = (
     *("sigmoid", "tanh", "relu", "softplus", "exp", "log", "sqrt", "floor"),
-    *("maximum", "minimum", "where", "sum", "mean", "max", "transpose"),
+    *("maximum", "minimum", "where", "sum", "mean", "max", "transpose", "outer"),
 )
 LEAVES = frozenset(name for name, op in OPERATIONS.items() if op.kind is Kind.LEAF)
 ELEMENTWISE = frozenset(name for name, op in OPERATIONS.items() if op.kind is Kind.ELEMENTWISE)

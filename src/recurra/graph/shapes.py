@@ -63,15 +63,16 @@ def infer(
     The pairs of `alike` have the same shape (a state before and after the step). A size that stays
     open becomes "H", or "I_<name>" for an input that is only read by a matrix.
     """
-    nodes = walk(roots)
-    matrices = _matrices(nodes, stated, complain)
+    nodes, alike = walk(roots), tuple(alike)
+    matrices = _matrices(nodes, stated, alike, complain)
     sizes = _Sizes()
     shapes: dict[Expression, tuple[str | int, ...]] = {}
     for node in nodes:
         shapes[node] = _shape(node, shapes, stated, matrices, sizes, complain)
     for a, b in alike:
-        if len(shapes[a]) == len(shapes[b]) == 1:
-            sizes.join(shapes[a][0], shapes[b][0])
+        if len(shapes[a]) == len(shapes[b]):
+            for one, other in zip(shapes[a], shapes[b], strict=True):
+                sizes.join(one, other)
     for node in nodes:
         if node.op == "input" and shapes[node]:
             size = sizes.find(shapes[node][0])
@@ -85,23 +86,39 @@ def _letter(size: str | int) -> str:
     return size if isinstance(size, str) else "H"
 
 
+def _scalars(nodes: list[Expression], stated: Mapping[Expression, Shape]) -> set[Expression]:
+    """The nodes that are scalars whatever reads them."""
+    found: set[Expression] = set()
+    for node in nodes:
+        of_scalars = node.op in ELEMENTWISE and found.issuperset(node.args)
+        if node.op in ("constant", *REDUCTIONS) or stated.get(node) == () or of_scalars:
+            found.add(node)
+    return found
+
+
 def _matrices(
-    nodes: list[Expression], stated: Mapping[Expression, Shape], complain: Complain
+    nodes: list[Expression],
+    stated: Mapping[Expression, Shape],
+    alike: tuple[tuple[Expression, Expression], ...],
+    complain: Complain,
 ) -> set[Expression]:
     """The nodes that are matrices, because a product or a transposition reads them as one."""
+    scalars = _scalars(nodes, stated)
     found = {leaf for leaf, shape in stated.items() if len(shape) == 2}
+    found.update(after for before, after in alike if before in found)
     for node in reversed(nodes):  # users before their operands
         if node.op in ("matmul", "transpose"):
             found.add(node.args[0])
         if node in found and node.op in ELEMENTWISE:
-            found.update(arg for arg in node.args if arg.op != "constant")
+            found.update(arg for arg in node.args if arg not in scalars)
     for node in nodes:  # a matrix may also be one through its other operand
         if node.op in ELEMENTWISE and any(arg in found for arg in node.args):
             found.add(node)
-        if node.op == "transpose":
+        if node.op in ("transpose", "outer"):
             found.add(node)
     for node in nodes:
-        if node in found and node.op in ("input", "given", "state"):
+        allowed = node.op == "state" and len(stated.get(node, ())) == 2
+        if node in found and node.op in ("input", "given", "state") and not allowed:
             complain(
                 node,
                 f"{node.attribute} is a value of the step, and stands where a matrix is needed.",
@@ -111,10 +128,9 @@ def _matrices(
                 node,
                 "the right side of @ must be a vector; a product of two matrices is not one step.",
             )
-        if node.op in ELEMENTWISE and node in found:
-            vectors = [a for a in node.args if a not in found and a.op != "constant"]
-            if vectors:
-                complain(node, f"{node.op} joins a matrix and a vector.")
+        vectors = [arg for arg in node.args if arg not in found and arg not in scalars]
+        if node.op in ELEMENTWISE and node in found and vectors:
+            complain(node, f"{node.op} joins a matrix and a vector.")
     return found
 
 
@@ -140,6 +156,8 @@ def _shape(
             complain(node, "the right side of @ is a scalar; a matrix needs a vector.")
         if not sizes.join(args[0][1], args[1][0]):
             _mismatch(node, (args[0][1],), args[1], sizes, complain)
+    if node.op == "outer" and [len(shape) for shape in args] != [1, 1]:
+        complain(node, "outer takes two vectors, a column and a row.")
     if node.op in REDUCTIONS and len(args[0]) != 1:
         complain(
             node,

@@ -1,6 +1,7 @@
 """Modules with weights and state: a cell over time, both ways, looking at a memory; namesakes."""
 
 from recurra.nn.attention import AttentionDecoder, InputFeedingDecoder
+from recurra.nn.conv import ConvGRU, ConvLSTM, ConvRecurrent
 from recurra.nn.dropout import Dropout
 from recurra.nn.grid import GridBlock, GridLSTM
 from recurra.nn.namesakes import GRU, LSTM, RNN, from_torch
@@ -13,6 +14,9 @@ __all__ = [
     "LSTM",
     "RNN",
     "AttentionDecoder",
+    "ConvGRU",
+    "ConvLSTM",
+    "ConvRecurrent",
     "Dropout",
     "GridBlock",
     "GridLSTM",

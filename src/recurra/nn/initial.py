@@ -15,13 +15,25 @@ from recurra.errors import UnknownNameError, UsageError
 INITIALISERS: dict[str, Callable[[Tensor], Any]] = {
     "zeros": nn.init.zeros_,
     "ones": nn.init.ones_,
-    "identity": nn.init.eye_,
+    "identity": lambda weight: (nn.init.eye_ if weight.dim() == 2 else nn.init.dirac_)(weight),
     "orthogonal": nn.init.orthogonal_,
     "xavier_uniform": nn.init.xavier_uniform_,
     "xavier_normal": nn.init.xavier_normal_,
     "kaiming_uniform": nn.init.kaiming_uniform_,
     "kaiming_normal": nn.init.kaiming_normal_,
 }
+
+
+def initialiser(wish: str) -> Callable[[Tensor], Any] | None:
+    """The initialiser of a name, or of "uniform LOW HIGH"; None if there is none."""
+    kind, *ends = wish.split()
+    if kind != "uniform" or len(ends) != 2:
+        return INITIALISERS.get(wish)
+    try:
+        low, high = map(float, ends)
+    except ValueError:
+        return None
+    return lambda weight: nn.init.uniform_(weight, low, high)
 
 
 def uniform(parameter: Tensor, hidden_size: int) -> None:
@@ -35,8 +47,8 @@ def check_wishes(wishes: Mapping[str, float | str], names: tuple[str, ...]) -> N
     for pattern, wish in wishes.items():
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UnknownNameError("weight in init", pattern, names)
-        if isinstance(wish, str) and wish not in INITIALISERS:
-            raise UnknownNameError("initialiser", wish, INITIALISERS)
+        if isinstance(wish, str) and initialiser(wish) is None:
+            raise UnknownNameError("initialiser", wish, [*INITIALISERS, "uniform LOW HIGH"])
         if not isinstance(wish, str | int | float):
             raise UsageError(
                 f"init[{pattern!r}] is {wish!r}; give a number or {', '.join(INITIALISERS)}."
@@ -49,8 +61,9 @@ def wished(name: str, like: Tensor, wishes: Mapping[str, float | str]) -> Tensor
     for pattern, wish in wishes.items():
         if fnmatchcase(name, pattern):
             value = torch.empty_like(like, memory_format=torch.contiguous_format)
-            if isinstance(wish, str):
-                INITIALISERS[wish](value)
+            draw = initialiser(wish) if isinstance(wish, str) else None
+            if draw is not None:
+                draw(value)
             else:
-                value.fill_(wish)
+                value.fill_(float(wish))
     return value

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from recurra.graph import Graph
 from recurra.graph.facts import biases
@@ -17,11 +18,13 @@ class Stack:
         name: of the parameter, before `_l0` or `_l0_reverse`.
         members: the weights of the equations in it, one under another.
         shape: of one member, in size letters.
+        kernel: sizes behind those, of a weight that convolves.
     """
 
     name: str
     members: tuple[str, ...]
     shape: Shape
+    kernel: tuple[int, ...] = ()
 
 
 def stacked_by_shape(graph: Graph) -> tuple[Stack, ...]:
@@ -38,6 +41,18 @@ def stacked_by_shape(graph: Graph) -> tuple[Stack, ...]:
     order = {"weight": 0, "vector": 1, "scalar": 2, "bias": 3}
     ranked = sorted(kinds.items(), key=lambda item: order[item[0][0].split("_")[0]])
     return tuple(Stack(name, tuple(members), shape) for (name, shape), members in ranked)
+
+
+def as_kernels(kernel: tuple[int, ...]) -> Callable[[Graph], tuple[Stack, ...]]:
+    """A layout in which every matrix has a value for each place of a kernel."""
+
+    def layout(graph: Graph) -> tuple[Stack, ...]:
+        return tuple(
+            replace(stack, kernel=kernel) if len(stack.shape) == 2 else stack
+            for stack in stacked_by_shape(graph)
+        )
+
+    return layout
 
 
 def _kind(shape: Shape, added: bool) -> str:

@@ -143,8 +143,8 @@ class Recurrent(Weighted):
 
         Args:
             x: (T, B, I), (B, T, I) with batch_first, (T, I) for one sequence, or a PackedSequence.
-            state: (layers * directions, B, H) for each state, as it was returned; None to start
-                anew.
+            state: (layers * directions, B, H) for each state, as it was returned, with (H, P) in
+                the place of H for a matrix and 1 for a scalar; None to start anew.
             lengths: (B,) steps of each row, in any order, 0 allowed: outputs after the end are 0,
                 the state returned is the one at the end, where the reverse direction starts.
             reset: (T, B) bool, in the form of x: where True, the state starts anew before the step.
@@ -247,7 +247,7 @@ class Recurrent(Weighted):
         steps, rows = x.shape[:2]
         masks = {}
         for name, rate in self.zoneout.items():
-            shape = (steps, rows, starting.state_size(self, name))
+            shape = (steps, rows, *self.state_shape(name))
             masks[f"zoneout_{name}"] = zoneout_mask(x, rate, self.training, shape)
         return masks
 

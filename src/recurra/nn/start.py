@@ -11,23 +11,17 @@ from recurra.nn.weighted import Weighted
 
 
 def initial(layer: Weighted, name: str, suffix: str, like: Tensor, rows: int) -> Tensor:
-    """The state (B, size) with which a sequence starts in one layer and direction."""
+    """The state (B, *shape) with which a sequence starts in one layer and direction."""
     if layer.learn_initial_state:
         start: Tensor = getattr(layer, f"initial_{name}{suffix}")
-        return start.expand(rows, -1)
-    return like.new_zeros(rows, state_size(layer, name))
-
-
-def state_size(layer: Weighted, name: str) -> int:
-    """The number of units of a state."""
-    leaf = next(state for state in layer.graph.states if state.attribute == name)
-    return layer.sizes[layer.graph.shape(leaf)[0]]
+        return start.expand(rows, *start.shape)
+    return like.new_zeros(rows, *layer.state_shape(name))
 
 
 def split(
     layer: Weighted, state: State | None, rows: int, batched: bool, like: Tensor
 ) -> list[tuple[Tensor, ...]]:
-    """For each layer and direction its states, each (B, size).
+    """For each layer and direction its states, each (B, *shape).
 
     Raises:
         ShapeError: the state given is not one of this layer, or of another batch.
@@ -43,11 +37,11 @@ def split(
             f"{', '.join(names)}."
         )
     for name, part in zip(names, parts, strict=True):
-        expected = (len(suffixes), *((rows,) if batched else ()), state_size(layer, name))
+        expected = (len(suffixes), *((rows,) if batched else ()), *layer.state_shape(name))
         if tuple(part.shape) != expected:
             raise ShapeError(
                 f"state {name} has the shape {tuple(part.shape)}; (layers * directions, batch, "
-                f"size) is {expected} here."
+                f"shape) is {expected} here."
             )
     if not batched:
         parts = tuple(part.unsqueeze(1) for part in parts)
@@ -55,7 +49,7 @@ def split(
 
 
 def join(states: list[tuple[Tensor, ...]], batched: bool) -> State:
-    """The states of all layers and directions for the user: (layers * directions, B, size) each."""
+    """The states of all layers and directions for the user, each (layers * directions, B, ...)."""
     parts = tuple(torch.stack(one) for one in zip(*states, strict=True))
     if not batched:
         parts = tuple(part.squeeze(1) for part in parts)

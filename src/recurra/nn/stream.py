@@ -249,7 +249,7 @@ def _layers(
     """What each layer of the stack computes in a step."""
     size = layer.input_size
     held = {
-        f"zoneout_{name}": zoneout_mask(like, rate, False, (1, 1, starting.state_size(layer, name)))
+        f"zoneout_{name}": zoneout_mask(like, rate, False, (1, 1, *layer.state_shape(name)))
         for name, rate in zoneout.items()
     }
     for leaf in below(graph):  # nothing lies below a single layer

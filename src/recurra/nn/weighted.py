@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -73,6 +74,11 @@ class Weighted(nn.Module):
         """Features that one direction of a layer gives out."""
         return self.sizes[self.graph.shapes[self.graph.output][0]]
 
+    def state_shape(self, name: str) -> tuple[int, ...]:
+        """(H,) for a vector, (H, P) for a matrix, (1,) for a scalar."""
+        leaf = next(state for state in self.graph.states if state.attribute == name)
+        return tuple(self.sizes[letter] for letter in self.graph.shape(leaf)) or (1,)
+
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
@@ -116,24 +122,28 @@ class Weighted(nn.Module):
         sizes = {"I": self._features(layer), **self.sizes}
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
-            empty = torch.empty(len(stack.members) * rows, *rest, **factory)
+            empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)
             self.register_parameter(stack.name + suffix, nn.Parameter(empty))
         for leaf in self.graph.leaves("fixed"):
             value = fixed_weight(self.cell.fixed[leaf.attribute], self.graph.shape(leaf), sizes)
             self.register_buffer(leaf.attribute + suffix, value.to(**factory), persistent=False)
         if self.learn_initial_state:
             for state in self.graph.states:
-                start = torch.empty(sizes[self.graph.shape(state)[0]], **factory)
+                start = torch.empty(self.state_shape(state.attribute), **factory)
                 self.register_parameter(f"initial_{state.attribute}{suffix}", nn.Parameter(start))
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of cell and `init`."""
+        """Draw all weights anew: uniform in ±1/sqrt(H), then the wishes of cell and `init`.
+
+        With kernels, H counts the values of all places that one value is made of.
+        """
+        fan = self.hidden_size * max(math.prod(stack.kernel) for stack in self.stacks)
         for name, parameter in self.named_parameters():
             if name.startswith("initial_"):
                 nn.init.zeros_(parameter)
             else:
-                initial.uniform(parameter, self.hidden_size)
+                initial.uniform(parameter, fan)
         for layer, direction, _ in self.places():
             for name in self.weight_names:
                 weight = self.weight(name, layer, direction)

@@ -13,6 +13,7 @@ from recurra.backends.cpu.operators import recurrence
 from recurra.backends.reference import execute, masked
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
+from recurra.graph.facts import stepping_matrix
 
 LEAST = 2**14
 
@@ -41,6 +42,8 @@ class Cpu(Backend):
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
         if _transformed():
             return "PyTorch is tracing or transforming this call"
+        if why := _has_no_kernel(graph):
+            return why
         if graph.shown:
             return f"{', '.join(graph.shown)} is wanted beside the output; kernels give out one"
         if values is not None and values < self.least:
@@ -96,6 +99,19 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     room = output.new_zeros(given.steps * given.rows, output.shape[-1])
     whole = room.index_copy(0, place, output[0]).view(given.steps, given.rows, -1)
     return whole, tuple(state.index_select(0, order.argsort()) for state in states)
+
+
+def _has_no_kernel(graph: Graph) -> str | None:
+    """Why no kernel can be made for a graph; None if one can."""
+    matrix = stepping_matrix(graph)
+    if matrix is not None:
+        name = matrix.attribute or graph.names.get(matrix)
+        which = f"the matrix {name}" if name else "a matrix of its equations"
+        return f"{which} changes in each step; kernels multiply by weights only"
+    scalar = next((state for state in graph.states if not graph.shape(state)), None)
+    if scalar is not None:
+        return f"the state {scalar.attribute} is a scalar; kernels carry vectors, one value a unit"
+    return None
 
 
 def _transformed() -> bool:
