@@ -16,7 +16,6 @@ from recurra.backends import Given
 from recurra.backends.reference import Reference
 from recurra.nn import GRU, LSTM, RNN, Recurrent
 from recurra.nn.call import Call
-from recurra.nn.options import variant
 from recurra.nn.sequence import enter
 from shapes import Shape
 
@@ -133,9 +132,8 @@ def _solution(problem: Problem) -> dict[str, Array]:
     reads = call.read(sequences.x, layer.graph, "forward")
     state = layer.initial_state(shape.B)
     states = tuple(s[0] for s in (state if isinstance(state, tuple) else (state,)))
-    graph = variant(layer.graph, False, (), False, problem.ragged)
     given = Given(shape.T, shape.B, reads, {}, states)
-    output, _ = Reference().run(graph, layer.weights("_l0"), given)
+    output, _ = Reference().run(layer.graph, layer.weights("_l0"), given)
     output.backward(problem.d.double())
     return {"output": array(output), "d x": array(x.grad), **gradients(layer)}
 

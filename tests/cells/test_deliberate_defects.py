@@ -10,11 +10,10 @@ import pytest
 from torch import nn
 
 from recurra import cells
-from recurra.backends import rules
+from recurra.backends import reference, rules
 from recurra.graph import cell, gradients, sigmoid, tanh, where
 from recurra.graph.expression import Expression
 from recurra.graph.graph import Graph
-from recurra.nn import options
 from support.checks import check_against_torch, check_backward, check_lengths, check_value, layer_of
 
 
@@ -67,10 +66,10 @@ def test_operation_of_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def _fresh_variants() -> Iterator[None]:
-    options.variant.cache_clear()
+def _fresh_masks() -> Iterator[None]:
+    reference.masked.cache_clear()
     yield
-    options.variant.cache_clear()
+    reference.masked.cache_clear()
 
 
 def keeps_no_state(graph: Graph) -> Graph:
@@ -89,13 +88,13 @@ def shows_what_follows(graph: Graph) -> Graph:
     return graph.with_roots((*updates, graph.output, *named), {alive: ()})
 
 
-@pytest.mark.usefixtures("_fresh_variants")
+@pytest.mark.usefixtures("_fresh_masks")
 @pytest.mark.parametrize("broken", [keeps_no_state, shows_what_follows])
 def test_mask_of_the_lengths(
     broken: Callable[[Graph], Graph], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     check_lengths("lstm")
-    options.variant.cache_clear()
-    monkeypatch.setattr(options, "with_lengths", broken)
+    reference.masked.cache_clear()
+    monkeypatch.setattr(reference, "with_lengths", broken)
     with pytest.raises(AssertionError):
         check_lengths("lstm")

@@ -42,7 +42,7 @@ class Cpu(Backend):
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
         if _transformed():
             return "PyTorch is tracing or transforming this call"
-        if why := _has_no_kernel(graph):
+        if why := has_no_kernel(graph):
             return why
         if graph.shown:
             return f"{', '.join(graph.shown)} is wanted beside the output; kernels give out one"
@@ -101,7 +101,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     return whole, tuple(state.index_select(0, order.argsort()) for state in states)
 
 
-def _has_no_kernel(graph: Graph) -> str | None:
+def has_no_kernel(graph: Graph) -> str | None:
     """Why no kernel can be made for a graph; None if one can."""
     matrix = stepping_matrix(graph)
     if matrix is not None:

@@ -18,12 +18,12 @@ from recurra.backends.cpu.plain import plain
 from recurra.backends.said import say_once
 
 LIBRARY = torch.library.Library("recurra", "DEF")
-_TAKES = "Tensor[] tensors, str graph, SymInt steps, Tensor? lengths"
-LIBRARY.define(f"recurrence({_TAKES}) -> Tensor[]")
-LIBRARY.define(f"recurrence_training({_TAKES}) -> Tensor[]")
+_HOW = "str graph, SymInt steps, Tensor? lengths=None"
+LIBRARY.define(f"recurrence(Tensor[] tensors, {_HOW}) -> Tensor[]")
+LIBRARY.define(f"recurrence_training(Tensor[] tensors, {_HOW}) -> Tensor[]")
 LIBRARY.define(
-    f"recurrence_backward({_TAKES}, Tensor output, Tensor[] kept, Tensor d_output, "
-    "Tensor[] d_states) -> Tensor[]"
+    "recurrence_backward(Tensor[] tensors, Tensor output, Tensor[] kept, Tensor d_output, "
+    f"Tensor[] d_states, {_HOW}) -> Tensor[]"
 )
 
 
@@ -49,33 +49,33 @@ def recurrence(
 
 
 def _kernel(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
+    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     return fused.inference(fused.Call.of(graph, steps, tensors, lengths), tensors)
 
 
 def _training(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
+    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     return fused.training(fused.Call.of(graph, steps, tensors, lengths), tensors)
 
 
 def _backward(
     tensors: Sequence[Tensor],
-    graph: str,
-    steps: int,
-    lengths: Tensor | None,
     output: Tensor,
     kept: Sequence[Tensor],
     d_output: Tensor,
     d_states: Sequence[Tensor],
+    graph: str,
+    steps: int,
+    lengths: Tensor | None = None,
 ) -> list[Tensor]:
     call = fused.Call.of(graph, steps, tensors, lengths)
     return fused.gradients(call, tensors, output, kept, d_output, d_states)
 
 
 def _shapes(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
+    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     taken = operands(graph)
     output = _output_shape(taken, tensors, steps, lengths)
@@ -109,7 +109,7 @@ def _output_shape(
 
 
 def _training_shapes(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
+    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     taken = operands(graph)
     sizes, states = taken.sizes(tensors), taken.divide(tensors)[3]
@@ -129,13 +129,13 @@ def _training_shapes(
 
 def _gradient_shapes(
     tensors: Sequence[Tensor],
-    graph: str,
-    steps: int,
-    lengths: Tensor | None,
     output: Tensor,
     kept: Sequence[Tensor],
     d_output: Tensor,
     d_states: Sequence[Tensor],
+    graph: str,
+    steps: int,
+    lengths: Tensor | None = None,
 ) -> list[Tensor]:
     reached = operands(graph).differentiable
     return [t.new_empty(t.shape) for t, has in zip(tensors, reached, strict=True) if has]
@@ -164,7 +164,7 @@ class Recurrence(torch.autograd.Function):
             return (None, None, None, *_plain_gradients(ctx, tensors, (d_output, *d_states)))
         found = iter(
             torch.ops.recurra.recurrence_backward.default(
-                tensors, *ctx.given, output, kept, d_output, d_states
+                tensors, output, kept, d_output, d_states, *ctx.given
             )
         )
         reached = operands(ctx.given[0]).differentiable
@@ -190,7 +190,7 @@ def _plain_gradients(
 
 
 def _differentiable(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
+    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return list(Recurrence.apply(graph, steps, lengths, *tensors))
