@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
@@ -22,10 +23,9 @@ class Stepwise:
     """
 
     def __init__(self, graph: Graph, weights: Weights, given: Given) -> None:
-        self._plan = plan_of(graph)
+        self._plan, self._weights = plan_of(graph), weights
         self._given = replace(given, steps=1)
-        self._values = self._plan.blank(weights, given)
-        execute(self._plan.constant, self._values)
+        self._values: list[Any] = []  # of what is constant; sizes of it follow from the first step
 
     def __call__(
         self, sequences: dict[str, Tensor], states: tuple[Tensor, ...]
@@ -41,7 +41,11 @@ class Stepwise:
         """
         plan = self._plan
         step = {name: value.unsqueeze(0) for name, value in sequences.items()}
-        values = plan.with_given(self._values, replace(self._given, sequences=step))
+        given = replace(self._given, sequences=step, states=states)
+        if not self._values:
+            self._values = plan.blank(self._weights, given)
+            execute(plan.constant, self._values)
+        values = plan.with_given(self._values, given)
         execute(plan.parallel, values)
         for source, target in plan.per_step:
             values[target] = values[source][0]
