@@ -320,5 +320,6 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _side_by_side(given: Given, *values: Tensor) -> Tensor:
-    shape = (given.steps, *given.sequences["x"].shape[1:-1])
+    like = given.sequences.get("x", next(iter(given.sequences.values())))
+    shape = (given.steps, *like.shape[1:-1])
     return torch.cat([value.expand(*shape, value.shape[-1]) for value in values], -1)
