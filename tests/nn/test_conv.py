@@ -275,7 +275,7 @@ def refused(*args: Any, **options: Any) -> str:
 
 
 def test_what_is_refused() -> None:
-    assert "cell mlstm cannot convolve" in refused("mlstm", 2, 3, 3, sizes={"P": 2})
+    assert "cell mlstm cannot convolve" in refused("mlstm", 2, 3, 3)
     assert "cell masked cannot convolve" in refused(masked, 2, 3, 3)
     assert "cell two_sequences reads y; over maps" in refused(two_sequences, 2, 3, 3)
     assert "kernel_size=4 with dims=2; give one odd number, or 2" in refused("lstm", 2, 3, 4)

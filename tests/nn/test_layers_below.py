@@ -64,6 +64,7 @@ def test_gradients_through_a_stack(name: str) -> None:
     assert torch.autograd.gradcheck(
         lambda x, *_: layer(x, lengths=[3, 2])[0],
         (drawn(3, 2, 2).requires_grad_(), *layer.parameters()),
+        fast_mode=True,
     )
 
 
@@ -90,21 +91,38 @@ def test_fused_layers_of_a_stack_give_the_same(name: str, monkeypatch) -> None:
         close(ours, theirs, 1e-9)
 
 
-def test_the_first_layer_may_be_given_what_is_below() -> None:
-    """Two stacked layers are the upper one with the memory of the lower one as its input."""
-    both = made("lstm_depth_gated", num_layers=2)
-    lower, upper = made("lstm_depth_gated"), made("lstm_depth_gated")
-    for name in both.weight_names:
-        lower.set_weight(name, both.weight(name, 0))
-        upper.set_weight(name, both.weight(name, 1))
-    x, state = drawn(4, 2, 3), None
-    hidden, memory = [], []
+def single(stack: Recurrent, number: int, direction: str) -> Recurrent:
+    """One layer and direction of a stack as a layer of its own."""
+    layer = made("lstm_depth_gated", stack.weight("W_i", number).shape[1])
+    for name in stack.weight_names:
+        layer.set_weight(name, stack.weight(name, number, direction))
+    return layer
+
+
+def histories(layer: Recurrent, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The h and c after every step, read off one step at a time."""
+    states = []
     for now in x:
-        output, state = lower(now[None], state)
-        hidden.append(output[0])
-        memory.append(state[1][0])
-    upper_output, _ = upper(torch.stack(hidden), inputs={"c_below": torch.stack(memory)})
-    close(both(x)[0], upper_output)
+        states.append(layer(now[None], states[-1] if states else None)[1])
+    h, c = zip(*states, strict=True)
+    return torch.cat(h), torch.cat(c)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_two_layers_are_the_upper_one_given_what_is_below(bidirectional: bool) -> None:
+    stack = made("lstm_depth_gated", num_layers=2, bidirectional=bidirectional)
+    x = drawn(4, 2, 3)
+    turn = {"forward": lambda values: values, "reverse": lambda values: values.flip(0)}
+    below = {}
+    for way in stack.directions:
+        h, c = histories(single(stack, 0, way), turn[way](x))
+        below[way] = turn[way](h), turn[way](c)
+    joined = torch.cat([h for h, _ in below.values()], -1)
+    outputs = []
+    for way, (_, c) in below.items():
+        memory = {"c_below": turn[way](c)}
+        outputs.append(turn[way](single(stack, 1, way)(turn[way](joined), inputs=memory)[0]))
+    close(stack(x)[0], torch.cat(outputs, -1))
 
 
 def test_a_first_depth_gated_layer_is_the_lstm_with_peepholes() -> None:
@@ -161,3 +179,19 @@ def test_the_value_below_must_be_one_of_the_cell() -> None:
         def other_size(p, x, h_below, h):
             h = tanh(p.W_h @ x + p.U_h @ h + p.V_h @ h_below)
             return h
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stream_hands_values_on_as_well(name: str, layers: int) -> None:
+    layer = made(name, num_layers=layers)
+    x = drawn(4, 2, 3)
+    stream = layer.stream(2)
+    close(torch.stack([stream.step(now) for now in x]), layer(x)[0].detach(), 1e-10)
+
+
+def test_a_stack_says_that_it_runs_on_the_reference() -> None:
+    reason = made("lstm_depth_gated", num_layers=2).explain()
+    assert reason.startswith("reference: ")
+    assert "c is wanted beside the output" in reason
+    assert made("lstm_depth_gated").explain().startswith("cpu: ")

@@ -13,6 +13,7 @@ from recurra.backends.backend import Given
 from recurra.backends.reference import Reference
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
+from recurra.graph.facts import below
 
 States = Sequence[tuple[Tensor, ...]]
 
@@ -99,6 +100,9 @@ class ReferenceSteps(Steps):
             held = {k: v.expand(1, self.rows, *v.shape[2:]) for k, v in layer.held.items()}
             given = Given(1, self.rows, {**shared, **held, "x": output}, {}, before)
             output, states = self._backend.run(layer.graph, weights, given)
-            after.append(states)
+            after.append(states[: len(before)])
+            if layer.graph.shown:
+                names = (str(leaf.attribute) for leaf in below(layer.graph))
+                shared |= zip(names, states[len(before) :], strict=True)
         self._states = after
         return torch.clone(output[0])

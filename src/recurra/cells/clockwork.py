@@ -1,4 +1,4 @@
-"""Clockwork RNN. Koutník, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511, equation 6.
+"""Clockwork RNN. Koutník, Greff, Gomez & Schmidhuber 2014, arXiv:1402.3511.
 
 Up to nine modules of equal size with the periods T_h of 1, 2, 4, ..., 256 steps; a unit moves when
 its period divides t, which counts from 0, and rests where r is 1. M_h lets a module read itself

@@ -11,7 +11,7 @@ from recurra.graph import cell, sigmoid, tanh
     state="h, c, i, f, o",
     year=2015,
     init={"b_f": 1.0},
-    purpose="measures what recurrence between gates is worth; it was that of 1997",
+    purpose="measures what recurrence between gates, as in the LSTM of 1997, is worth",
     cite="greff2015",
 )
 def lstm_fgr(p, x, h, c, i, f, o):

@@ -11,7 +11,7 @@ from recurra.graph import cell, sigmoid, tanh
     state="h",
     year=2015,
     shapes={"x": "H"},
-    purpose="arithmetic and markup, where it beat the GRU",
+    purpose="found by a search: better than the GRU on some tasks of its paper, not on all",
     cite="jozefowicz2015",
 )
 def mut1(p, x, h):

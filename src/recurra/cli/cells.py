@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_json, print_table
 from recurra.errors import UnknownNameError
@@ -19,6 +20,7 @@ _SHOW_EXAMPLES = """
 recurra show lstm
 recurra show gru --as latex
 recurra show lstm_peephole --as graph
+recurra show lstm --as llvm
 recurra show lstm --json
 """
 
@@ -68,7 +70,8 @@ def _show(
             metavar="FORM",
             show_default="text",
             help="text: equations as typed; latex: an aligned block for a paper; "
-            "graph: every operation with its shape and how often it is computed.",
+            "graph: every operation with its shape and how often it is computed; "
+            "llvm: the forward kernel for this processor, all sizes 64, with comments.",
         ),
     ] = "text",
     as_json: JSON = False,
@@ -83,10 +86,17 @@ def _show(
     if as_json:
         print_json(_whole(cell))
         return
-    forms = {"text": graph.text, "latex": graph.latex, "graph": graph.listing}
+    forms = {"text": graph.text, "latex": graph.latex, "graph": graph.listing, "llvm": _llvm}
     if form not in forms:
         raise UnknownNameError("form of --as", form, forms)
     typer.echo(forms[form](cell.graph))
+
+
+def _llvm(shown: Any) -> str:
+    with importing():
+        from recurra.backends.cpu.listing import listing
+
+    return listing(shown)
 
 
 def _whole(cell: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ Vectors = tuple[Tensor, ...]
 class GridBlock(nn.Module):
     """One block: an LSTM along each dimension, all of which read the h of every dimension.
 
-    Equations 1 and 2 of the paper, without biases as printed there.
+    There are no biases, as printed in the paper.
 
     Args:
         dimensions: N.

@@ -30,7 +30,8 @@ def in_pieces(
         before: the states.
         every: steps of a piece; the last may be shorter.
     """
-    names, states, room = tuple(sequences), before, None
+    names, states = tuple(sequences), before
+    room: Tensor | None = None
     steps = len(sequences[names[0]])
 
     def again(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -51,6 +52,7 @@ def in_pieces(
         stands.append(_Moved.apply(output, place))
         states = tuple(after[: len(before)])
         shown.append(after[len(before) :])
+        del output, place, after
     whole: Tensor = _Whole.apply(room, every, *stands)
     return whole, (*states, *(torch.cat(parts) for parts in zip(*shown, strict=True)))
 

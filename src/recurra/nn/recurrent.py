@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ from recurra.nn.dropout import mask, zoneout_mask
 from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import given_names, probability, variant, zoneout_rates
 from recurra.nn.pieces import Result, in_pieces
-from recurra.nn.sequence import Lengths, enter
-from recurra.nn.state import State
+from recurra.nn.sequence import Lengths, Sequences, enter
+from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
 from recurra.nn.weighted import Weighted, count
 
@@ -157,15 +158,31 @@ class Recurrent(Weighted):
         Raises:
             ShapeError: a tensor of another shape than the layer needs.
             UsageError: another number format than that of the weights, or a missing input.
+
+        Under `torch.autocast` x and the states may have any floating format. Products of inputs are
+        then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self._check_dtype(sequences.x)
+        if torch.is_autocast_enabled(sequences.x.device.type):
+            sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
         output, after = self._layers(call, before)
         return door.out(output, sequences.lengths), starting.join(after, door.batched)
+
+    def _in_own_format(
+        self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None
+    ) -> tuple[Sequences, State | None, Mapping[str, Tensor] | None]:
+        """What came in under autocast, in the number format of the weights."""
+        own = next(self.parameters()).dtype
+        return (
+            Sequences(sequences.x.to(own), sequences.lengths, sequences.alive),
+            None if state is None else each(state, lambda part: part.to(own)),
+            inputs and {name: value.to(own) for name, value in inputs.items()},
+        )
 
     def _layers(
         self, call: Call, before: list[tuple[Tensor, ...]]
@@ -197,19 +214,22 @@ class Recurrent(Weighted):
         suffix = self.suffix(layer, direction)
         if self.training and self.input_dropout:
             x = x * mask(x, self.input_dropout, (rows, x.shape[-1]))
+        masked = False
+        if self.training and self.recurrent_dropout:
+            masked = True  # a truth in a branch is known to torch.compile, a comparison is not
         graph = variant(
             self.graph,
-            self.training and self.recurrent_dropout > 0,
+            masked,
             tuple(self.zoneout),
             call.reset is not None,
-            tuple(self.handed_on.values()) if layer + 1 < self.num_layers else (),
+            self.shown if layer + 1 < self.num_layers else (),
         )
         sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
         per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
         values = steps * rows * self.hidden_size
 
         def piece(sequences: Mapping[str, Tensor], states: tuple[Tensor, ...]) -> Result:
-            given = Given(len(sequences["x"]), rows, sequences, per_row, states)
+            given = Given(sequences["x"].shape[0], rows, sequences, per_row, states)
             return run(graph, weights, given, values)
 
         every = self.checkpoint_every or steps
@@ -275,7 +295,7 @@ class Recurrent(Weighted):
         """
         own = next(self.parameters())
         values = None if steps is None or rows is None else steps * rows * self.hidden_size
-        return choose(self.graph, own.device, own.dtype, values)
+        return choose(replace(self.graph, shown=self.shown), own.device, own.dtype, values)
 
     def explain(self, steps: int | None = None, rows: int | None = None) -> str:
         """The backend that runs this layer, and why, as a sentence; arguments as of `choice`."""

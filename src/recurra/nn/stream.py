@@ -15,6 +15,7 @@ from recurra.backends.cpu.stream import FusedSteps
 from recurra.backends.steps import Layer, ReferenceSteps, Steps
 from recurra.errors import ShapeError, UnknownNameError, UsageError
 from recurra.graph import Graph
+from recurra.graph.facts import below
 from recurra.graph.serial import loads
 from recurra.nn import start as starting
 from recurra.nn.dropout import zoneout_mask
@@ -46,7 +47,7 @@ class Stream:
         t: index of the next step, for cells that read the time.
 
     Raises:
-        UsageError: the layer is bidirectional.
+        UsageError: the layer is bidirectional, or its cell reads values of the layer below.
 
     Example:
         >>> import torch, recurra
@@ -69,13 +70,19 @@ class Stream:
                 "the sequence. Make the layer with bidirectional=False, or give layer(x) the whole "
                 "sequence."
             )
+        if layer.handed_on and layer.num_layers > 1:
+            raise UsageError(
+                f"cell {layer.cell.name} reads {', '.join(layer.handed_on)} of the layer below, "
+                "and a stream hands only outputs on. Make a stream of each layer, or give layer(x) "
+                "the whole sequence."
+            )
         self._layer, self.batch, self.t = layer, count("batch", batch), 0
         own = next(layer.parameters())
         self._dtype, self._device = own.dtype, own.device
-        graph = loads(variant(layer.graph, False, tuple(zoneout), False))
+        graph = loads(variant(layer.graph, False, tuple(zoneout), False, layer.shown))
         self.choice = choose(graph, own.device, own.dtype)
         kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
-        like = own.new_empty(0)
+        self._like = like = own.new_empty(0)
         self._steps = kind(_layers(layer, graph, zoneout, residual, like), self.batch, like)
         self._shapes = self._expected()
         self._x_shape = self._shapes.pop("x")
@@ -201,13 +208,15 @@ class Stream:
         return {
             name: (self.batch, sizes[shape[0]] if shape else 1)
             for name, shape in shapes.items()
-            if name != "t"
+            if name != "t" and name not in self._layer.handed_on
         }
 
     def _further(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name in inputs:
             if name not in self._shapes:
                 raise UnknownNameError("input", name, list(self._shapes) or ["none but x"])
+        nothing = {name: self._like.new_zeros(self._shapes[name]) for name in self._layer.handed_on}
+        inputs = {**nothing, **inputs}  # there is nothing below the first layer
         missing = [name for name in self._shapes if name not in inputs]
         if missing:
             raise UsageError(
@@ -243,6 +252,8 @@ def _layers(
         f"zoneout_{name}": zoneout_mask(like, rate, False, (1, 1, *layer.state_shape(name)))
         for name, rate in zoneout.items()
     }
+    for leaf in below(graph):  # nothing lies below a single layer
+        held[str(leaf.attribute)] = like.new_zeros(1, 1, layer.sizes[graph.shape(leaf)[0]])
     found = []
     for _ in range(layer.num_layers):
         own = _with_residual(graph) if residual and size == layer.output_size else graph

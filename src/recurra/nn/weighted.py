@@ -23,7 +23,11 @@ DIRECTIONS = ("forward", "reverse")
 
 
 class Weighted(nn.Module):
-    """Abstract: a cell with weights in layers and directions, not yet run. See `Recurrent`."""
+    """Abstract: a cell with weights in layers and directions, not yet run. See `Recurrent`.
+
+    Attributes:
+        handed_on: what a layer hands to the one above beside its output, as {"c_below": "c"}.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Weighted(nn.Module):
         self.tied = tied
         initial.check_wishes(init, self.weight_names)
         self.init = {**self.cell.init, **init}
+        self.handed_on = {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
         self._check_input()
         self.stacks = layout(self.graph)
@@ -74,16 +79,16 @@ class Weighted(nn.Module):
         leaf = next(state for state in self.graph.states if state.attribute == name)
         return tuple(self.sizes[letter] for letter in self.graph.shape(leaf)) or (1,)
 
-    @property
-    def handed_on(self) -> dict[str, str]:
-        """What a layer hands to the one above beside its output: {"c_below": "c"}."""
-        return {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
-
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
         for layer in range(self.num_layers):
             for direction in self.directions:
                 yield layer, direction, self.suffix(layer, direction)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The values whose sequences lower layers give out for the layers above them."""
+        return tuple(self.handed_on.values()) if self.num_layers > 1 else ()
 
     def suffix(self, layer: int, direction: str) -> str:
         """The end of the names of a layer's parameters; all tied layers have those of the first."""

@@ -158,7 +158,8 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, d_output: Tensor, *d_states: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients for everything; second derivatives go through PyTorch."""
-        tensors, (output, *kept) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        saved = ctx.saved_tensors  # once: a checkpoint computes them when they are asked for
+        tensors, (output, *kept) = saved[: ctx.count], saved[ctx.count :]
         if torch.is_grad_enabled():
             return (None, None, None, *_plain_gradients(ctx, tensors, (d_output, *d_states)))
         found = iter(

@@ -82,7 +82,7 @@ class FusedLayer:
         self.slots = [like.new_zeros(2, rows, kernel.size(state)) for state in program.states]
         self.stores = {n: like.new_zeros(1, rows, kernel.size(n)) for n in program.stores}
         self.reads = {
-            leaf: layer.held[leaf.attribute]
+            leaf: layer.held[leaf.attribute].contiguous()
             if leaf.attribute in layer.held
             else like.new_zeros(1, rows, kernel.size(leaf))
             for leaf in program.reads

@@ -1,0 +1,136 @@
+"""The LLVM IR of a cell's forward kernel with comments that carry the names of its equations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from recurra.backends.cpu.compiled import split
+from recurra.backends.cpu.kernel import Kernel, Sweep
+from recurra.backends.cpu.program import StepProgram
+from recurra.backends.cpu.target import Target, host
+from recurra.graph import Expression, Graph
+from recurra.graph.text import expression_text, text
+
+SIZE = 64
+_BITS = 32
+# What a block of instructions does, by the beginning of its label.
+_BLOCKS = {
+    "time": "the loop over time: one turn is one step",
+    "units": "a block of units, whose packed matrices stay in the cache for all rows",
+    "rows": "a tile of rows: first its products, then its equations",
+    "products_done": "the products of the tile are in the buffer",
+    "tile_rows": "one row of the tile",
+    "vectors": "the equations, for one row and one vector of units",
+    "row": "one row",
+    "fold": "vectors of a row are combined",
+    "product": "one column of the matrices: sums += matrices[:, k] * operand[k]",
+}
+
+
+def listing(graph: Graph, target: Target | None = None) -> str:
+    """The forward kernel of a graph in float32, all sizes 64, with comments.
+
+    Args:
+        graph: a cell's.
+        target: the processor; this one if not given.
+    """
+    target = target or host()
+    cut = split(graph)
+    program = cut.forward
+    letters = {letter for shape in program.shapes.values() for letter in shape}
+    form = target.form(_BITS)
+    kernel = Kernel(program, dict.fromkeys(letters, SIZE), form, target.accumulators, False)
+    names = {node: name for node, name in cut.graph.names.items() if node.args}
+    writer = _Writer(kernel, names)
+    lines = [f"; {line}".rstrip() for line in writer.header(graph, target)]
+    return "\n".join([*lines, *writer.body()])
+
+
+class _Writer:
+    def __init__(self, kernel: Kernel, names: dict[Expression, str]) -> None:
+        self.kernel, self.names = kernel, names
+        self.sweeps = {sweep.key: sweep for phase in kernel.sweeps for sweep in phase}
+
+    def header(self, graph: Graph, target: Target) -> Iterator[str]:
+        """Equations, sizes, processor, tiles, and what each entry of the table is."""
+        lanes = self.kernel.form.lanes
+        yield f"{graph.name}, forward, without what a backward pass would need:"
+        yield from (f"  {line}" for line in text(graph).splitlines())
+        sizes = " = ".join([*sorted(self.kernel.sizes), str(SIZE)])
+        yield f"sizes: {sizes}; T and B are read from the table"
+        yield f"processor: {target.cpu}; a vector holds {lanes} numbers in float32"
+        for key, sweep in self.sweeps.items():
+            if sweep.accumulations:
+                yield f"{key}: {_products(sweep)}"
+        yield "entries of the table:"
+        yield from (f"  {key} is {meaning}" for key, meaning in self.entries())
+
+    def entries(self) -> Iterator[tuple[str, str]]:
+        """(entry, its value in the cell's names)."""
+        table, program = self.kernel.table, self.kernel.program
+        for kind in ("read", "constant", "store", "scratch"):
+            for node in _of_kind(self.kernel, program, kind):
+                yield table.key(kind, node), self.named(node)
+        for state in program.states:
+            yield table.state(state), f"the state {state.attribute}, before and after each step"
+
+    def named(self, node: Expression) -> str:
+        """An expression in the names of the equations."""
+        found = self.names.get(node)
+        return found or expression_text(node, self.names.get)
+
+    def body(self) -> Iterator[str]:
+        """The module, a comment before each function and block that has a meaning."""
+        for line in str(self.kernel.module).splitlines():
+            yield from self._comments(line)
+            yield line
+
+    def _comments(self, line: str) -> Iterator[str]:
+        function = re.match(r'define .*@"(\w+)"', line)
+        if function:
+            yield from (f"; {comment}" for comment in self._function(function[1]))
+        elif label := re.match(r'"?(\w+)(?:\.\d+)?"?:$', line):
+            case = re.fullmatch(r"products_(\d+)", label[1])
+            if case:
+                yield f"  ; products of a tile of rows: {case[1]}"
+            elif label[1] in _BLOCKS:
+                yield f"  ; {_BLOCKS[label[1]]}"
+
+    def _function(self, name: str) -> Iterator[str]:
+        if name == "team":
+            yield "what each thread calls: its share of the rows"
+        elif name == "rows":
+            yield "some rows through all steps"
+        elif micro := re.fullmatch(r"(packed_\d+_\d+)_(\d+)x(\d+)", name):
+            yield f"rows: {micro[2]}, vectors of units: {micro[3]}; {self._sums(micro[1])}"
+        elif phase := re.match(r"phase_(\d+)_(\d+)$", name):
+            number, size = int(phase[1]), int(phase[2])
+            for sweep in self.kernel.sweeps[number]:
+                if sweep.size == size:
+                    results = ", ".join(map(self.named, sweep.results))
+                    yield f"phase {number} of a step, values of {size} units: writes {results}"
+
+    def _sums(self, key: str) -> str:
+        own = self.sweeps[key].accumulations
+        return "sums of " + ", ".join(
+            " + ".join(expression_text(p, self.names.get) for p in sum_.products) for sum_ in own
+        )
+
+
+def _of_kind(kernel: Kernel, program: StepProgram, kind: str) -> tuple[Expression, ...]:
+    kinds = {
+        "read": program.reads,
+        "constant": program.constants,
+        "store": program.stores,
+        "scratch": tuple(kernel.schedule.scratch),
+    }
+    return kinds[kind]
+
+
+def _products(sweep: Sweep) -> str:
+    count, tile = len(sweep.accumulations), sweep.tile
+    return (
+        f"packed matrices; a tile has {tile.rows} rows, {tile.vectors} vectors of units and "
+        f"{count} sums of products, all in registers: {tile.rows * tile.vectors * count}"
+    )

@@ -1,0 +1,378 @@
+"""The fused recurrence under torch's own tools: compile, export, autocast, DDP, tied weights."""
+
+from __future__ import annotations
+
+import copy
+import io
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch.export import Dim
+
+import recurra
+from recurra import Recurrent
+from recurra.backends import choice
+from recurra.backends.cpu import Cpu, fused
+from recurra.backends.cpu.operands import operands
+from recurra.backends.reference import Reference
+from recurra.backends.said import SAID
+from recurra.cells import get
+from recurra.graph import cell, sum, tanh, where
+from recurra.graph.serial import dumps
+
+T, B, I, H = 6, 3, 4, 18
+LENGTHS = torch.tensor([6, 0, 4])
+RESET = torch.zeros(T, B, dtype=torch.bool).index_fill(0, torch.tensor([2]), True)
+CALLS = [
+    ("lstm", {}, {}),
+    ("gru", {"num_layers": 2, "bidirectional": True}, {}),
+    ("mgu", {"bidirectional": True}, {"lengths": LENGTHS, "reset": RESET}),
+    ("gru_reset_before", {"learn_initial_state": True}, {"reset": RESET}),
+    ("lstm_peephole", {"num_layers": 2, "dropout": 0.0}, {"lengths": LENGTHS}),
+]
+
+
+@pytest.fixture(autouse=True)
+def _fused_at_any_size(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0), Reference()))
+
+
+@pytest.fixture
+def ran(monkeypatch) -> list[str]:
+    """The fused functions that ran on real tensors, in order."""
+    names: list[str] = []
+
+    def watch(name: str) -> None:
+        original = getattr(fused, name)
+        monkeypatch.setattr(fused, name, lambda *a: names.append(name) or original(*a))
+
+    for name in ("inference", "training", "gradients"):
+        watch(name)
+    return names
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def flat(result) -> list[Tensor]:
+    """The output and the states of a call."""
+    output, state = result
+    return [output, *((state,) if isinstance(state, Tensor) else state)]
+
+
+def with_gradients(function, layer: nn.Module, x: Tensor, **call) -> list[Tensor]:
+    x = x.clone().requires_grad_()
+    results = flat(function(x, **call))
+    torch.manual_seed(3)
+    total = torch.stack([(r * torch.randn_like(r)).sum() for r in results]).sum()
+    return [*results, *torch.autograd.grad(total, [x, *layer.parameters()])]
+
+
+def assert_all_close(found, expected, tolerance: float = 1e-5) -> None:
+    for k, (mine, other) in enumerate(zip(found, expected, strict=True)):
+        torch.testing.assert_close(
+            mine, other, rtol=tolerance, atol=tolerance, msg=lambda m, k=k: f"{k}: {m}"
+        )
+
+
+def layer_of(name: str, **options) -> Recurrent:
+    torch.manual_seed(1)
+    return Recurrent(name, I, H, **options)
+
+
+def tensors_of(name: str, monkeypatch) -> tuple[list[Tensor], str]:
+    """What a layer gives to the operator."""
+    found = []
+    original = fused.inference
+    monkeypatch.setattr(
+        fused,
+        "inference",
+        lambda call, ts: found.append([t.detach() for t in ts]) or original(call, ts),
+    )
+    with torch.no_grad():
+        layer_of(name)(torch.randn(T, B, I))
+    monkeypatch.setattr(fused, "inference", original)
+    return found[0], dumps(get(name).graph)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_before", "lstm_layernorm"])
+def test_torchs_own_check_of_operators(name, monkeypatch):
+    tensors, text = tensors_of(name, monkeypatch)
+    ops = torch.ops.recurra
+    wanting = [tensor.clone().requires_grad_() for tensor in tensors]
+    torch.library.opcheck(ops.recurrence.default, (tensors, text, T))
+    torch.library.opcheck(ops.recurrence.default, (wanting, text, T))
+    torch.library.opcheck(ops.recurrence_training.default, (tensors, text, T))
+    output, *rest = ops.recurrence_training(tensors, text, T)
+    states = len(operands(text).split.graph.states)
+    gradients = [torch.randn_like(r) for r in (output, *rest[:states])]
+    arguments = (tensors, output, rest[states:], gradients[0], gradients[1:], text, T)
+    torch.library.opcheck(ops.recurrence_backward.default, arguments)
+
+
+@pytest.mark.parametrize(("name", "options", "call"), CALLS, ids=str)
+def test_compiled_equals_eager(name, options, call, ran):
+    layer, x = layer_of(name, **options), torch.randn(T, B, I)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    found = with_gradients(compiled, layer, x, **call)
+    count = layer.num_layers * len(layer.directions)
+    assert ran == ["training"] * count + ["gradients"] * count
+    assert_all_close(found, with_gradients(layer, layer, x, **call))
+    with torch.no_grad():
+        ran.clear()
+        assert_all_close(flat(compiled(x, **call)), flat(layer(x, **call)))
+    assert ran == ["inference"] * 2 * count
+
+
+def test_masks_are_those_of_an_eager_call(ran):
+    options = dict.fromkeys(("dropout", "input_dropout", "recurrent_dropout", "zoneout"), 0.3)
+    layer, x = layer_of("lstm", num_layers=2, **options), torch.randn(T, B, I)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    torch.manual_seed(4)
+    found = with_gradients(compiled, layer, x)
+    torch.manual_seed(4)
+    assert_all_close(found, with_gradients(layer, layer, x))
+    assert ran.count("training") == ran.count("gradients") == 4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+def test_inductor(ran):
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    compiled = torch.compile(layer, fullgraph=True)
+    theirs = layer.to_torch()
+    assert_all_close(with_gradients(compiled, layer, x), with_gradients(theirs, theirs, x))
+    assert ran == ["training", "gradients"]
+
+
+def test_another_batch_and_length_compile_nothing_anew(ran):
+    counter = CompileCounterWithBackend("aot_eager")
+    layer = layer_of("gru")
+    compiled = torch.compile(layer, backend=counter, fullgraph=True, dynamic=True)
+    first = 0
+    for steps, rows in ((T, B), (2, 7), (40, 5)):
+        x, lengths = torch.randn(steps, rows, I), torch.randint(0, steps + 1, (rows,))
+        found = with_gradients(compiled, layer, x, lengths=lengths)
+        assert_all_close(found, with_gradients(layer, layer, x, lengths=lengths))
+        first = first or counter.frame_count
+        assert counter.frame_count == first
+    assert len(ran) == 12
+
+
+def test_lengths_out_of_range_are_refused_in_compiled_code():
+    compiled = torch.compile(layer_of("gru"), backend="aot_eager", fullgraph=True)
+    with pytest.raises(RuntimeError, match="lengths go below 0 or above the steps of x"):
+        compiled(torch.randn(T, B, I), lengths=torch.tensor([6, 7, 1]))
+
+
+IN_ANOTHER_PROCESS = """
+import sys, torch, recurra.backends
+from recurra.backends.cpu import fused
+ran, original = [], fused.inference
+fused.inference = lambda *a: ran.append(1) or original(*a)
+model = torch.export.load(sys.argv[1]).module()
+x, expected = torch.load(sys.argv[2])
+with torch.no_grad():
+    torch.testing.assert_close(model(x=x)[0], expected)
+assert ran == [1]
+"""
+
+
+class Plain(nn.Module):
+    """A layer with the arguments that an exported program takes."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        return flat(self.layer(x, lengths=lengths))
+
+
+def program_of(layer: nn.Module, lengths: Tensor | None) -> bytes:
+    rows = Dim("rows", min=1, max=512)
+    shapes = {"x": {0: Dim("steps", min=1, max=4096), 1: rows}}
+    arguments = {"x": torch.randn(T, B, I)}
+    if lengths is not None:
+        shapes["lengths"], arguments["lengths"] = {0: rows}, lengths
+    program = torch.export.export(Plain(layer), (), arguments, dynamic_shapes=shapes)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
+def test_an_exported_program_runs_and_trains_at_other_sizes(name, lengths, ran):
+    layer = layer_of(name, bidirectional=True)
+    model = torch.export.load(io.BytesIO(program_of(layer, lengths))).module()
+    for steps, rows in ((11, 5), (1, 1)):
+        x = torch.randn(steps, rows, I)
+        call = {} if lengths is None else {"lengths": torch.randint(0, steps + 1, (rows,))}
+        with torch.no_grad():
+            assert_all_close(model(x=x, **call), flat(layer(x, **call)))
+        ran.clear()
+        model(x=x, **call)[0].square().sum().backward()
+        assert ran == ["training"] * 2 + ["gradients"] * 2
+        layer.zero_grad()
+        layer(x, **call)[0].square().sum().backward()
+        theirs = dict(model.named_parameters())
+        for key, mine in layer.named_parameters():
+            torch.testing.assert_close(theirs[f"layer.{key}"].grad, mine.grad)
+        model.zero_grad()
+
+
+def test_an_exported_program_needs_no_layer(tmp_path):
+    layer, x = layer_of("lstm"), torch.randn(9, 2, I)
+    (tmp_path / "program.pt2").write_bytes(program_of(layer, None))
+    torch.save((x, layer(x)[0].detach()), tmp_path / "expected.pt")
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS]
+    files = [str(tmp_path / name) for name in ("program.pt2", "expected.pt")]
+    subprocess.run([*command, *files], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_autocast_keeps_the_recurrence_in_float32(dtype, compiled, ran):
+    layer = recurra.LSTM(I, H, bidirectional=True)
+    theirs, x = layer.to_torch(), torch.randn(T, B, I)
+    state = (torch.randn(2, B, H), torch.randn(2, B, H))
+    function = torch.compile(layer, backend="aot_eager", fullgraph=True) if compiled else layer
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = flat(function(x.to(dtype), tuple(part.to(dtype) for part in state)))
+        theirs(x.to(dtype), tuple(part.to(dtype) for part in state))  # takes them too
+    assert {part.dtype for part in found} == {torch.float32}
+    assert_all_close(found, flat(theirs(x, state)), tolerance=0.05)
+    found[0].square().sum().backward()
+    assert {parameter.grad.dtype for parameter in layer.parameters()} == {torch.float32}
+    assert ran == ["training"] * 2 + ["gradients"] * 2
+
+
+def test_a_deep_copy_runs_and_learns_by_itself(ran):
+    layer, x = layer_of("lstm"), torch.randn(T, B, I)
+    layer(x)[0].sum().backward()
+    twin = copy.deepcopy(layer)
+    layer.zero_grad()
+    assert_all_close(flat(twin(x)), flat(layer(x)))
+    compiled = torch.compile(twin, backend="aot_eager", fullgraph=True)
+    assert_all_close(with_gradients(compiled, twin, x), with_gradients(layer, layer, x))
+    assert ran.count("training") == 5
+
+
+def test_ddp_in_one_process(ran, tmp_path):
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        layer, x = layer_of("gru", num_layers=2), torch.randn(T, B, I)
+        alone = copy.deepcopy(layer)
+        parallel = nn.parallel.DistributedDataParallel(layer)
+        for _ in range(2):
+            parallel(x)[0].square().sum().backward()
+            alone(x)[0].square().sum().backward()
+        for mine, other in zip(layer.parameters(), alone.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad, other.grad)
+    finally:
+        dist.destroy_process_group()
+    assert ran.count("gradients") == 8
+
+
+class Tied(nn.Module):
+    """A layer used twice; its input matrix is also an embedding."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+        self.embedding = nn.Embedding(4 * H, I)
+        self.embedding.weight = layer.weight_ih_l0
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        once, _ = self.layer(self.embedding(tokens))
+        twice, (h, _) = self.layer(once[..., :I])
+        return twice, h
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_tied_weights(compiled, ran):
+    layer = recurra.LSTM(I, H)
+    mine, theirs = Tied(layer), Tied(layer.to_torch())
+    tokens = torch.randint(0, 4 * H, (T, B))
+    function = torch.compile(mine, backend="aot_eager", fullgraph=True) if compiled else mine
+    (twice, h), (other, last) = function(tokens), theirs(tokens)
+    assert_all_close([twice, h], [other, last])
+    (twice.square().sum() + h.sum()).backward()
+    (other.square().sum() + last.sum()).backward()
+    for a, b in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad)
+    assert ran == ["training"] * 2 + ["gradients"] * 2
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+def test_no_steps_and_no_rows(name):
+    layer = layer_of(name)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    for steps, rows in ((0, B), (T, 0)):
+        x = torch.randn(steps, rows, I)
+        found = with_gradients(compiled, layer, x)
+        expected = flat(layer(x))
+        assert_all_close(found[: len(expected)], expected, tolerance=0)
+        assert not any(d.any() for d in found[len(expected) :])
+
+
+def test_a_read_without_a_gradient_beside_one_with(ran):
+    @cell(state="h")
+    def chosen(p, x, h):
+        h = where(p.U @ h > p.W @ x, tanh(p.V @ h + p.R @ x), 1.0)
+        return h
+
+    layer = Recurrent(chosen, I, H)
+    x = torch.randn(T, B, I)
+    found = with_gradients(layer, layer, x)
+    choice.BACKENDS = (Reference(),)
+    assert_all_close(found, with_gradients(layer, layer, x))
+    assert ran == ["training", "gradients"]
+
+
+def test_an_output_that_was_moved_is_taken_from_where_it_is(monkeypatch):
+    tensors, text = tensors_of("lstm", monkeypatch)
+    output, *rest = torch.ops.recurra.recurrence_training(tensors, text, T)
+    d = torch.randn_like(output), [torch.randn_like(r) for r in rest[:2]]
+
+    def gradients(output: Tensor) -> list[Tensor]:
+        back = torch.ops.recurra.recurrence_backward
+        return back(tensors, output, rest[2:], *d, text, T)
+
+    wide = torch.full((T + 1, B, 2 * H), 7.0)
+    moved = wide[1:, :, :H].copy_(output)
+    other = torch.full((T + 1, B, H), 7.0)[1:].copy_(output)
+    for one in (output.clone(), moved, other):
+        assert_all_close(gradients(one), gradients(output), tolerance=0)
+
+
+def test_second_derivatives_are_said_once(caplog):
+    SAID.clear()
+    layer, x = layer_of("gru"), torch.randn(T, B, I, requires_grad=True)
+    with caplog.at_level("INFO", logger="recurra"):
+        for _ in range(2):
+            (d,) = torch.autograd.grad(layer(x)[0].square().sum(), x, create_graph=True)
+            d.square().sum().backward()
+    (said,) = [r.getMessage() for r in caplog.records]
+    assert said.startswith("gru computes gradients in PyTorch")
+
+
+def test_sizes_that_a_scalar_read_does_not_tell(ran):
+    @cell(state="h")
+    def gated(p, x, h):
+        h = tanh(p.W @ x + p.U @ h) * sum(h * 0.1)
+        return h
+
+    layer, x = Recurrent(gated, I, H), torch.randn(T, B, I)
+    compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
+    assert_all_close(with_gradients(compiled, layer, x), with_gradients(layer, layer, x))
+    assert ran == ["training", "gradients"] * 2
