@@ -66,7 +66,7 @@ def lstm_step(read: Read, vector: Read, x: Array, h: Array, c: Array) -> tuple[A
 
 
 def gru_step(read: Read, vector: Read, x: Array, h: Array) -> tuple[Array, ...]:
-    """Ballas et al. 2016, equations 8-11, whose z is 1 - z here."""
+    """Ballas et al. 2016, whose z is 1 - z here."""
     z, r = sigmoid(read("z", x, h)), sigmoid(read("r", x, h))
     return (z * h + (1 - z) * np.tanh(read("n", x, r * h)),)
 
