@@ -20,7 +20,7 @@ from support.checks import features
 from support.random_cells import random_cells
 from support.vector_code import run_function
 
-SIZES = {"lstm_projection": {"P": 5}, "mlstm": {"P": 5}}
+SIZES = {"lstm_projection": {"P": 5}}
 FUSED = [
     name
     for name in cells.names()

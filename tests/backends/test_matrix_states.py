@@ -87,7 +87,7 @@ def test_the_matrix_memory_is_attention_over_what_was_written() -> None:
     """The recurrence of mLSTM against its parallel form in the paper's appendix, from zero."""
     torch.manual_seed(0)
     steps, rows, width = 6, 2, 4
-    layer = Recurrent("mlstm", 3, 5, sizes={"P": width}, dtype=torch.float64)
+    layer = Recurrent("mlstm", 3, width, dtype=torch.float64)
     for name in layer.weight_names:
         layer.set_weight(name, torch.randn_like(layer.weight(name)))
     w = {name: layer.weight(name) for name in layer.weight_names}
@@ -137,7 +137,7 @@ def test_zoneout_of_one_keeps_the_matrix() -> None:
 
 def test_explain_says_why_there_is_no_kernel() -> None:
     assert (
-        Recurrent("mlstm", 2, 3, sizes={"P": 2})
+        Recurrent("mlstm", 2, 3)
         .explain()
         .endswith("not cpu: the matrix C changes in each step; kernels multiply by weights only")
     )
@@ -156,7 +156,7 @@ def test_printed_forms() -> None:
 
 
 def test_a_stream_carries_matrices_and_scalars() -> None:
-    layer = Recurrent("mlstm", 3, 4, sizes={"P": 2}, num_layers=2, zoneout=0.3).eval()
+    layer = Recurrent("mlstm", 3, 4, num_layers=2, zoneout=0.3).eval()
     x = torch.randn(5, 2, 3)
     with torch.no_grad():
         whole, last = layer(x)

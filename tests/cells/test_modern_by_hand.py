@@ -189,20 +189,20 @@ def slstm(x: float, t: int, h: Vector, c: Vector, n: Vector, m: Vector) -> Any:
 
 
 def mlstm(x: float, t: int, C: list[Vector], n: Vector, m: Vector) -> Any:
-    """Without the stabiliser, as for sLSTM; key and query have one number."""
+    """Without the stabiliser, as for sLSTM."""
     scale = math.exp(m[0])
-    q, k = weight("W_q", 1)[0] * x + weight("b_q", 1)[0], weight("W_k", 1)[0] * x
-    k += weight("b_k", 1)[0]
-    value = add(W("W_v", x), v("b_v"))
+    q, value = add(W("W_q", x), v("b_q")), add(W("W_v", x), v("b_v"))
+    k = add([a / math.sqrt(2) for a in W("W_k", x)], v("b_k"))
     log_i = weight("w_i", 1)[0] * x + weight("b_i", 1)[0]
     f = logistic(weight("w_f", 1)[0] * x + weight("b_f", 1)[0])
-    o = gate(W("W_o", x), v("b_o"))
     i, after = math.exp(log_i), max(math.log(f) + m[0], log_i)
-    memory = [f * scale * C[r][0] + i * value[r] * k for r in range(2)]
-    total = f * scale * n[0] + i * k
-    h = [o[r] * memory[r] * q / max(abs(total * q), 1) for r in range(2)]
+    C = [[f * scale * C[r][s] + i * value[r] * k[s] for s in (0, 1)] for r in (0, 1)]
+    n = [f * scale * n[s] + i * k[s] for s in (0, 1)]
+    divisor = max(abs(n[0] * q[0] + n[1] * q[1]), 1)
+    o = gate(W("W_o", x), v("b_o"))
+    h = [o[r] * (C[r][0] * q[0] + C[r][1] * q[1]) / divisor for r in (0, 1)]
     held = math.exp(-after)
-    return h, ([[a * held] for a in memory], [total * held], [after])
+    return h, ([[a * held for a in row] for row in C], [a * held for a in n], [after])
 
 
 def ltc(x: float, t: int, h: Vector) -> Any:
@@ -241,15 +241,14 @@ STEPS: dict[str, Callable[..., Any]] = {
 def starts(name: str) -> Iterator[Any]:
     for state in cells.get(name).graph.state_names:
         if name == "mlstm":
-            yield {"C": [[0.5], [-0.3]], "n": [0.7], "m": [0.3]}[state]
+            yield {"C": [[0.5, 0.2], [-0.3, 0.4]], "n": [0.7, -0.2], "m": [0.3]}[state]
         else:
             yield START.get(state, [0.0, 0.0])
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_two_steps(name: str) -> None:
-    sizes = {"P": 1} if name == "mlstm" else None
-    layer = Recurrent(name, 1, 2, sizes=sizes, dtype=torch.float64)
+    layer = Recurrent(name, 1, 2, dtype=torch.float64)
     for own in layer.weight_names:
         shape = layer.weight(own).shape
         layer.set_weight(own, torch.tensor(weight(own, *shape), dtype=torch.float64))

@@ -66,7 +66,7 @@ def lstm_step(read: Read, vector: Read, x: Array, h: Array, c: Array) -> tuple[A
 
 
 def gru_step(read: Read, vector: Read, x: Array, h: Array) -> tuple[Array, ...]:
-    """Ballas et al. 2016, equations 8-11, whose z is 1 - z here."""
+    """Ballas et al. 2016, whose z is 1 - z here."""
     z, r = sigmoid(read("z", x, h)), sigmoid(read("r", x, h))
     return (z * h + (1 - z) * np.tanh(read("n", x, r * h)),)
 
@@ -275,7 +275,7 @@ def refused(*args: Any, **options: Any) -> str:
 
 
 def test_what_is_refused() -> None:
-    assert "cell mlstm cannot convolve" in refused("mlstm", 2, 3, 3, sizes={"P": 2})
+    assert "cell mlstm cannot convolve" in refused("mlstm", 2, 3, 3)
     assert "cell masked cannot convolve" in refused(masked, 2, 3, 3)
     assert "cell two_sequences reads y; over maps" in refused(two_sequences, 2, 3, 3)
     assert "kernel_size=4 with dims=2; give one odd number, or 2" in refused("lstm", 2, 3, 4)

@@ -14,7 +14,7 @@ from recurra.errors import ShapeError, UnknownNameError, UsageError, WeightsErro
 from recurra.graph import cell, tanh
 from support.checks import features
 
-SIZES = {"lstm_projection": {"P": 2}, "mlstm": {"P": 2}}
+SIZES = {"lstm_projection": {"P": 2}}
 
 
 def test_a_named_weight_is_a_view_of_its_stack():

@@ -1,4 +1,4 @@
-"""Closed-form continuous-time network. Hasani et al. 2022, arXiv:2106.13898, equation 10.
+"""Closed-form continuous-time network. Hasani et al. 2022, arXiv:2106.13898.
 
 For steps one unit of time apart. Each head reads x and h by matrices of its own, where the authors'
 code puts a shared hidden layer between; two heads are squashed by tanh as in that code.

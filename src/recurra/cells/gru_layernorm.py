@@ -1,6 +1,6 @@
 """Layer-normalised gated recurrent unit. Ba, Kiros & Hinton 2016, arXiv:1607.06450.
 
-Equations 29-32: both gates are normalised together, once as read from x and once as read from h.
+As in its supplement, both gates are normalised together, once as read from x, once from h.
 Of the paper's offsets that are only ever added, one b_* is left for each gate; c_n is inside the
 reset. The update gate is 1 - z of the paper's, as in this library's other GRUs.
 """

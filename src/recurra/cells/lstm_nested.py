@@ -1,6 +1,6 @@
 """Nested long short-term memory: the memory of the outer one is an inner one.
 
-Moniz & Krueger 2018, arXiv:1801.10308, equations 6-16, one level of nesting, tanh throughout.
+Moniz & Krueger 2018, arXiv:1801.10308, one level of nesting, tanh throughout.
 """
 
 from recurra.graph import cell, sigmoid, tanh

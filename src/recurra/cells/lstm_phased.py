@@ -1,6 +1,6 @@
 """Phased long short-term memory: a unit moves only while its gate of time k is open.
 
-Neil, Pfeiffer & Liu 2016, arXiv:1610.09513, equations 1-10, on the index t of the step. A period is
+Neil, Pfeiffer & Liu 2016, arXiv:1610.09513, on the index t of the step. A period is
 exp(b_tau) and a shift a share v_phi of it, so that a period stays positive; 5 % of it is open and
 the leak is 0.001, in evaluation too. The output gate looks at the proposed memory g_c.
 """

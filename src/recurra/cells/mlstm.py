@@ -16,7 +16,7 @@ def count(a):
     state="C, n, m",
     output="h",
     year=2024,
-    shapes={"C": "H P", "n": "P", "m": "", "b_i": "", "b_f": ""},
+    shapes={"C": "H H", "m": "", "b_i": "", "b_f": ""},
     init={"w_[if]": 0.0, "b_i": 0.0, "b_f": 3.0},
     purpose="recall of many pairs of key and value: a memory as large as a matrix",
     cite="beck2024",

@@ -1,4 +1,4 @@
-"""Simple recurrent unit. Lei, Zhang, Wang, Dai & Artzi 2018, arXiv:1709.02755v5, equations 1-4.
+"""Simple recurrent unit. Lei, Zhang, Wang, Dai & Artzi 2018, arXiv:1709.02755.
 
 The highway reads W_s x in the place of the scaled x, so that x may have another size than h.
 """

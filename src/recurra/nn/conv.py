@@ -230,8 +230,7 @@ class ConvLSTM(ConvRecurrent):
 class ConvGRU(ConvRecurrent):
     """The convolutional GRU, reset before the product: cell `gru_reset_before`.
 
-    Ballas, Yao, Pal & Courville 2016, arXiv:1511.06432, equations 8-11; the update gate is 1 - z of
-    the paper's.
+    Ballas, Yao, Pal & Courville 2016, arXiv:1511.06432; the update gate is 1 - z of the paper's.
 
     Args:
         in_channels: channels of a map that is read.

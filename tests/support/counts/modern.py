@@ -23,10 +23,7 @@ COUNTS: Counts = {
     "mingru": (lambda I, H, P: 2 * (H * I + H), "2I + 2"),
     "minlstm": (lambda I, H, P: 3 * (H * I + H), "3I + 3"),
     # Query and key; value and output gate; two scalar gates.
-    "mlstm": (
-        lambda I, H, P: 2 * (P * I + P) + 2 * (H * I + H) + 2 * (I + 1),
-        "2I + 2I/H + 2PI/H + 2/H + 2P/H + 2",
-    ),
+    "mlstm": (lambda I, H, P: 4 * (H * I + H) + 2 * (I + 1), "4I + 2I/H + 2/H + 4"),
     # Three filters of width 2 without biases.
     "qrnn": (lambda I, H, P: 3 * 2 * H * I, "6I"),
     # Two gates on the projected input, the decay, and the projection.
