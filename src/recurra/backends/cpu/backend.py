@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -101,6 +103,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     return whole, tuple(state.index_select(0, order.argsort()) for state in states)
 
 
+@lru_cache(maxsize=512)
 def has_no_kernel(graph: Graph) -> str | None:
     """Why no kernel can be made for a graph; None if one can."""
     matrix = stepping_matrix(graph)
