@@ -87,11 +87,6 @@ def test_every_cell_equals_the_whole_sequence(name, backend):
     assert_same(layer_of(name, i, 19, layers, **options), torch.randn(T, 1, i), tolerance=2e-5)
 
 
-def test_values_of_the_layer_below_are_refused(backend):
-    with pytest.raises(UsageError, match="reads c_below of the layer below"):
-        layer_of("lstm_depth_gated").stream(1)
-
-
 @pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
 def test_equals_torchs_own_layers(kind, backend):
     torch.manual_seed(0)
