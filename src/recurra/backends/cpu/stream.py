@@ -144,6 +144,7 @@ class FusedLayer:
     def _put_states(self, table: Memory, number: int) -> None:
         """Slot 0 of a kernel is slot `number`, its slot 1 the other, which lies before or after."""
         keys = self.step.machine.kernel.table
+        keys.put(table, "turn", number)  # one way through the weights, then back
         for state, slots in zip(self.step.program.states, self.slots, strict=True):
             _, stride, *rest = self._batch.slot_fields(slots, history=False)
             place = slots[number].data_ptr(), stride * (1 - 2 * number), *rest

@@ -57,7 +57,8 @@ class TileWriter:
         b, tile = self.part.body, self.tile
         count = tile.blocks + (1 if tile.last else 0)
         low, high = share(b, index(count), *self.part.team)
-        odd = b.icmp_signed("!=", b.and_(self.part.function.args[2], index(1)), index(0))
+        turn = b.add(self.part.slot, self.draft.table.load(b, self.part.table, "turn"))
+        odd = b.icmp_signed("!=", b.and_(turn, index(1)), index(0))
 
         def place(i: ir.Value) -> ir.Value:
             return b.select(odd, b.sub(b.add(low, b.sub(high, index(1))), i), i)
