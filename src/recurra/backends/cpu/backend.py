@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu.batch import Ragged
+from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.operands import operands, text_of
 from recurra.backends.cpu.operators import recurrence
@@ -61,6 +63,17 @@ class Cpu(Backend):
         if torch.compiler.is_compiling():  # how many rows there are is not known yet
             return _run(masked(graph), weights, given, given.steps, None)
         return _run_ragged(graph, weights, given)
+
+    def details(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        steps: int | None,
+        rows: int | None,
+        dtype: torch.dtype,
+    ) -> list[tuple[str, str]]:
+        """See `Backend.details`: tiles, stages, saved values, FLOPs, threads."""
+        return details(graph, sizes, steps, rows, dtype)
 
 
 def _run(

@@ -167,6 +167,11 @@ class Operands:
                 found.setdefault(normal.shapes[read][0], (source, 2, members))
         return found
 
+    @property
+    def letters(self) -> list[str]:
+        """The size letters that a step meets, sorted."""
+        return sorted(self._where)
+
     def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int]:
         """The number behind each size letter that a step meets."""
         return {
