@@ -62,9 +62,10 @@ def test_a_refusal_is_told() -> None:
     assert str(choice).endswith("; not picky: float64 is too wide")
 
 
-def test_a_layer_explains_itself_in_one_line() -> None:
-    told = Recurrent("lstm", 2, 3).explain()
-    assert "\n" not in told
+def test_a_layer_tells_the_choice_first() -> None:
+    layer = Recurrent("lstm", 2, 3)
+    told, *_ = layer.explain().splitlines()
+    assert told == str(layer.choice())
     assert "lstm on cpu in float32" in told
 
 

@@ -63,3 +63,22 @@ class Backend(ABC):
 
         Behind the states come the sequences of `graph.shown`, each (T, B, size).
         """
+
+    def details(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        steps: int | None,
+        rows: int | None,
+        dtype: torch.dtype,
+    ) -> list[tuple[str, str]]:
+        """(label, text) of how the graph runs here, one line each; an empty label goes on.
+
+        Args:
+            graph: one that the backend does not refuse.
+            sizes: the number behind each size letter, I included.
+            steps: T of a call; None for calls of any size.
+            rows: B of a call.
+            dtype: of the weights.
+        """
+        return []

@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.backends import Choice, Given, choose, run
 from recurra.errors import UsageError
 from recurra.graph import Cell, Graph
+from recurra.graph.serial import loads
 from recurra.nn import start as starting
 from recurra.nn.call import Call, make_call
 from recurra.nn.dropout import dropout as dropped
@@ -299,8 +300,23 @@ class Recurrent(Weighted):
         return choose(replace(self.graph, shown=self.shown), own.device, own.dtype, values)
 
     def explain(self, steps: int | None = None, rows: int | None = None) -> str:
-        """The backend that runs this layer, and why, as a sentence; arguments as of `choice`."""
-        return str(self.choice(steps, rows))
+        """The backend that runs this layer and why, then how; arguments as of `choice`.
+
+        The first line is the choice. Numbers below it are those of the first layer in one
+        direction, in the present mode (`train`, `eval`).
+        """
+        choice = self.choice(steps, rows)
+        lines = choice.backend.details(*self._as_run(), steps, rows, next(self.parameters()).dtype)
+        places = len(list(self.places()))
+        if lines and places > 1:
+            lines.insert(0, ("numbers", f"of the first of {places} layers and directions"))
+        return "\n".join([str(choice), *(f"  {label:<8} {said}" for label, said in lines)])
+
+    def _as_run(self) -> tuple[Graph, dict[str, int]]:
+        """The graph with the options of this layer written into it, and all sizes."""
+        masked = self.training and self.recurrent_dropout > 0
+        text = variant(self.graph, masked, tuple(self.zoneout), False, self.shown)
+        return loads(text), {"I": self.input_size, **self.sizes}
 
     def extra_repr(self) -> str:
         """What the layer is, as its constructor would be called."""

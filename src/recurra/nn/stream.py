@@ -47,7 +47,7 @@ class Stream:
         t: index of the next step, for cells that read the time.
 
     Raises:
-        UsageError: the layer is bidirectional, or its cell reads values of the layer below.
+        UsageError: the layer is bidirectional.
 
     Example:
         >>> import torch, recurra
@@ -70,19 +70,13 @@ class Stream:
                 "the sequence. Make the layer with bidirectional=False, or give layer(x) the whole "
                 "sequence."
             )
-        if layer.handed_on and layer.num_layers > 1:
-            raise UsageError(
-                f"cell {layer.cell.name} reads {', '.join(layer.handed_on)} of the layer below, "
-                "and a stream hands only outputs on. Make a stream of each layer, or give layer(x) "
-                "the whole sequence."
-            )
         self._layer, self.batch, self.t = layer, count("batch", batch), 0
         own = next(layer.parameters())
         self._dtype, self._device = own.dtype, own.device
         graph = loads(variant(layer.graph, False, tuple(zoneout), False, layer.shown))
         self.choice = choose(graph, own.device, own.dtype)
         kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
-        self._like = like = own.new_empty(0)
+        like = own.new_empty(0)
         self._steps = kind(_layers(layer, graph, zoneout, residual, like), self.batch, like)
         self._shapes = self._expected()
         self._x_shape = self._shapes.pop("x")
@@ -215,8 +209,6 @@ class Stream:
         for name in inputs:
             if name not in self._shapes:
                 raise UnknownNameError("input", name, list(self._shapes) or ["none but x"])
-        nothing = {name: self._like.new_zeros(self._shapes[name]) for name in self._layer.handed_on}
-        inputs = {**nothing, **inputs}  # there is nothing below the first layer
         missing = [name for name in self._shapes if name not in inputs]
         if missing:
             raise UsageError(
@@ -252,12 +244,15 @@ def _layers(
         f"zoneout_{name}": zoneout_mask(like, rate, False, (1, 1, *layer.state_shape(name)))
         for name, rate in zoneout.items()
     }
-    for leaf in below(graph):  # nothing lies below a single layer
-        held[str(leaf.attribute)] = like.new_zeros(1, 1, layer.sizes[graph.shape(leaf)[0]])
+    nothing = {
+        str(leaf.attribute): like.new_zeros(1, 1, layer.sizes[graph.shape(leaf)[0]])
+        for leaf in below(graph)
+    }
     found = []
-    for _ in range(layer.num_layers):
+    for number in range(layer.num_layers):
         own = _with_residual(graph) if residual and size == layer.output_size else graph
-        found.append(Layer(own, {**layer.sizes, "I": size}, held))
+        given = held if number else held | nothing  # nothing lies below the first layer
+        found.append(Layer(own, {**layer.sizes, "I": size}, given))
         size = layer.output_size
     return found
 

@@ -194,7 +194,7 @@ class TextGeneration(Task):
             ("vocabulary", f"{characters(len(corpus.vocabulary) - 1)} and {UNKNOWN}"),
             ("model", f"{options.cell}, {options.layers} x {options.hidden}"),
             ("parameters", f"{parameters:,}"),
-            ("backend", model.recurrent.explain(self.seq_len, self.batch_size)),
+            ("backend", str(model.recurrent.choice(self.seq_len, self.batch_size))),
             ("no model", f"{math.log2(len(corpus.vocabulary)):.2f} bits per character"),
         ]
         if corpus.unknown:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu.batch import Ragged
+from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.operands import operands, text_of
 from recurra.backends.cpu.operators import recurrence
@@ -60,6 +64,17 @@ class Cpu(Backend):
             return _run(masked(graph), weights, given, given.steps, None)
         return _run_ragged(graph, weights, given)
 
+    def details(
+        self,
+        graph: Graph,
+        sizes: Mapping[str, int],
+        steps: int | None,
+        rows: int | None,
+        dtype: torch.dtype,
+    ) -> list[tuple[str, str]]:
+        """See `Backend.details`: tiles, stages, saved values, FLOPs, threads."""
+        return details(graph, sizes, steps, rows, dtype)
+
 
 def _run(
     graph: Graph, weights: Weights, given: Given, steps: int, lengths: Tensor | None
@@ -101,6 +116,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     return whole, tuple(state.index_select(0, order.argsort()) for state in states)
 
 
+@lru_cache(maxsize=512)
 def has_no_kernel(graph: Graph) -> str | None:
     """Why no kernel can be made for a graph; None if one can."""
     matrix = stepping_matrix(graph)

@@ -20,6 +20,13 @@ Fields = tuple[int, int, int, int, int]  # pointer, step stride, row stride, slo
 Integers = NDArray[np.int64]
 
 
+class _Addresses:
+    """Where arrays begin: what NumPy takes a while to say is asked once."""
+
+    def __init__(self, counts: Integers, loads: Integers, zeros: Integers) -> None:
+        self.counts, self.loads, self.zeros = (x.ctypes.data for x in (counts, loads, zeros))
+
+
 class Dense:
     """Every row has every step.
 
@@ -30,6 +37,7 @@ class Dense:
     Attributes:
         counts: (T,), rows of each step.
         loads: (B + 1,), steps of all rows before a row.
+        addresses: of both, and of a zero for each step.
     """
 
     def __init__(self, steps: int, rows: int) -> None:
@@ -37,6 +45,7 @@ class Dense:
         self.counts: Integers = np.full(steps, rows, np.int64)
         self.loads: Integers = np.arange(rows + 1) * steps
         self._zeros: Integers = np.zeros(steps + 2, np.int64)
+        self.addresses = _Addresses(self.counts, self.loads, self._zeros)
 
     def sequence(self, like: Tensor, size: int) -> Tensor:
         """Room for a value of every step and row."""
@@ -47,7 +56,7 @@ class Dense:
         step, row = sequence.stride()[:2]
         step = step if sequence.shape[0] > 1 or self.steps == 1 else 0
         row = row if sequence.shape[1] > 1 or self.rows == 1 else 0
-        return sequence.data_ptr(), step, row, 0, self._zeros.ctypes.data
+        return sequence.data_ptr(), step, row, 0, self.addresses.zeros
 
     def slots(self, start: Tensor, history: bool) -> Tensor:
         """Room for a state (B, size) before and after every step, or for two of these."""
@@ -58,7 +67,7 @@ class Dense:
     def slot_fields(self, slots: Tensor, history: bool) -> Fields:
         """Where the slots of a state lie."""
         mask = -1 if history else 1
-        return slots.data_ptr(), slots.stride(0), slots.stride(1), mask, self._zeros.ctypes.data
+        return slots.data_ptr(), slots.stride(0), slots.stride(1), mask, self.addresses.zeros
 
     def value_fields(self, history: Tensor, after: bool) -> Fields:
         """The values of a state before or after each step, as a sequence."""
@@ -99,6 +108,7 @@ class Ragged:
         # Slot 0 of a history has all rows, slot s + 1 those of step s.
         self._slots: Integers = np.concatenate(([0], self.rows + self._starts[:-1]))
         self._zeros: Integers = np.zeros(self.steps + 2, np.int64)
+        self.addresses = _Addresses(self.counts, self.loads, self._zeros)
 
     @property
     def total(self) -> int:
@@ -135,7 +145,7 @@ class Ragged:
         """Where the slots of a state lie."""
         if history:
             return slots.data_ptr(), 0, slots.stride(1), -1, self._slots.ctypes.data
-        return slots.data_ptr(), slots.stride(0), slots.stride(1), 1, self._zeros.ctypes.data
+        return slots.data_ptr(), slots.stride(0), slots.stride(1), 1, self.addresses.zeros
 
     def value_fields(self, history: Tensor, after: bool) -> Fields:
         """The values of a state before or after each step, as a sequence."""

@@ -16,7 +16,7 @@ from recurra.graph import Expression, Graph
 
 
 class Machine:
-    """One compiled step program.
+    """One step program as a kernel, compiled when its code is first needed.
 
     Args:
         program: what is computed.
@@ -32,8 +32,21 @@ class Machine:
         self.program = program
         self.kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
         self.text = str(self.kernel.module)
-        self._code = Code(self.text, target)
-        self.share, self.pack = self._code.address("share"), self._code.address("pack")
+        self._target = target
+
+    @cached_property
+    def _code(self) -> Code:
+        return Code(self.text, self._target)
+
+    @cached_property
+    def share(self) -> int:
+        """Address of the function `share` of `Kernel`."""
+        return self._code.address("share")
+
+    @cached_property
+    def pack(self) -> int:
+        """Address of the function `pack` of `Kernel`."""
+        return self._code.address("pack")
 
 
 class Compiled:

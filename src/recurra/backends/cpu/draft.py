@@ -77,6 +77,11 @@ class Part:
         return self.function.args[0]
 
     @property
+    def slot(self) -> ir.Value:
+        """Steps that are done already."""
+        return self.function.args[2]
+
+    @property
     def rows(self) -> tuple[ir.Value, ir.Value]:
         """(first row, end)."""
         return self.function.args[3], self.function.args[4]

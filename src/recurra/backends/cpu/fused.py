@@ -70,20 +70,32 @@ def _forward(
         for number, state in enumerate(before)
     ]
     stores = _room(machine, call, before[0])
-    sequences = {node: _row_by_row(read) for node, read in call.operands.read(sources).items()}
+    sources = [_row_by_row(source) for source in sources]
     if call.batch.steps and call.batch.rows:
         run(
             machine,
             call.batch,
-            {node: call.batch.fields(sequence) for node, sequence in sequences.items()},
+            _read_fields(call, sources),
             call.operands.constants(constants),
-            call.operands.matrices(stacked),
+            call.operands.matrix_fields(stacked, machine.program.matrices),
             states,
             stores,
         )
     if of_output is not None:
         return call.batch.after(states[of_output].slots), states, stores
     return stores[call.operands.split.graph.output], states, stores
+
+
+def _read_fields(call: Call, sources: Sequence[Tensor]) -> dict[Expression, Fields]:
+    """Where each read lies; the numbers of a row of its source stand side by side."""
+    known = [call.batch.fields(source) for source in sources]
+    found = {}
+    reads = zip(call.operands.split.forward.reads, call.operands.reads, strict=True)
+    for node, (number, position, members) in reads:
+        source, (start, step, row, mask, first) = sources[number], known[number]
+        width = source.shape[-1] // members * source.element_size()
+        found[node] = (start + position * width, step, row, mask, first)
+    return found
 
 
 def _room(
@@ -116,7 +128,6 @@ def gradients(
     back, machine = call.operands.split.backward, call.compiled.gradients
     there = _Values.of(call, tensors, output, kept)
     states = [Carried.starting(d, call.batch, False, backwards=True) for d in d_states]
-    matrices = call.operands.matrices(stacked)
     room = _room(machine, call, d_output, _groups(call))
     d_output = _row_by_row(d_output)
     if call.batch.steps and call.batch.rows:
@@ -126,7 +137,7 @@ def gradients(
             {leaf: there.fields(value) for value, leaf in back.values}
             | {back.d_output: call.batch.fields(d_output)},
             call.operands.constants(constants),
-            {node: _turned(node, matrices) for node in machine.program.matrices},
+            call.operands.matrix_fields(stacked, machine.program.matrices),
             states,
             room,
         )
@@ -150,13 +161,17 @@ class _Values:
 
     Attributes:
         batch: steps and rows.
-        sequences: what was read, and what was stored.
+        sequences: what was stored.
+        reads: where what was read lies.
+        read: what was read, by itself.
         histories: for each state its values before the first step and after each.
         states: for each value before or after a step, its state.
     """
 
     batch: Batch
     sequences: dict[Expression, Tensor]
+    reads: dict[Expression, Fields]
+    read: Callable[[Expression], Tensor]
     histories: dict[Expression, Tensor]
     states: dict[Expression, Expression]
 
@@ -172,17 +187,21 @@ class _Values:
             slots = _history(before[number], output) if mine else next(rest)
             histories[state] = call.batch.as_history(slots)
         stored = {graph.output: output} | dict(zip(call.operands.kept, rest, strict=True))
-        stored |= call.operands.read(sources)
+        sources = [_row_by_row(source) for source in sources]
         states = dict(zip(reversed(graph.updates), reversed(graph.states), strict=True))
         return cls(
             call.batch,
             {node: _row_by_row(sequence) for node, sequence in stored.items()},
+            _read_fields(call, sources),
+            lambda node: call.operands.read(sources)[node],
             histories,
             states | {state: state for state in graph.states},
         )
 
     def fields(self, value: Expression) -> Fields:
         """Where a kernel finds a value."""
+        if value in self.reads:
+            return self.reads[value]
         if value not in self.states:
             return self.batch.fields(self.sequences[value])
         state = self.states[value]
@@ -190,6 +209,8 @@ class _Values:
 
     def sequence(self, value: Expression) -> Tensor:
         """A value by itself."""
+        if value in self.reads:
+            return self.read(value)
         if value not in self.states:
             return self.sequences[value]
         state = self.states[value]
@@ -246,14 +267,6 @@ def _of_stack(
         for product in products
         if product.operand is operand and product.matrix in nodes
     }
-
-
-def _turned(node: Expression, matrices: dict[Expression, Tensor]) -> Tensor:
-    """A matrix of the backward program: one of the forward program, as it is or mirrored."""
-    if node in matrices:
-        return matrices[node]
-    other = node.args[0] if node.op == "transpose" else Expression("transpose", (node,))
-    return matrices[other].t()
 
 
 def _source_gradients(

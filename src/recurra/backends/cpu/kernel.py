@@ -7,6 +7,7 @@ share the units, and wait once after each part of a step.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import llvmlite.ir as ir
 
@@ -71,16 +72,17 @@ class Kernel:
         """Numbers of a row of a value."""
         return self.draft.size(node)
 
-    @property
+    @cached_property
     def tile_rows(self) -> int:
         """Rows of the largest tile."""
         return max((sweep.tile.rows for sweep in self.sweeps), default=1)
 
-    @property
+    @cached_property
     def work(self) -> int:
         """Multiplications of a step for one row."""
         return sum(sweep.size * sweep.columns(self.draft) for sweep in self.sweeps)
 
+    @cached_property
     def memory(self) -> list[tuple[str, int]]:
         """(entry of the table, numbers) for the packed matrices of each sweep."""
         return [(sweep.key, sweep.memory(self.draft)) for sweep in self.sweeps]

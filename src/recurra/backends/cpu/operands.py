@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from torch import Tensor
 
 from recurra.backends.cpu.compiled import split
+from recurra.backends.cpu.run import MatrixFields
 from recurra.graph import Expression, Graph
 from recurra.graph.serial import dumps, loads
 
@@ -120,6 +121,31 @@ class Operands:
             found |= dict(zip(nodes, stack.chunk(len(nodes)), strict=True))
         return found
 
+    def matrix_fields(
+        self, stacked: Sequence[Tensor], nodes: Sequence[Expression]
+    ) -> dict[Expression, MatrixFields]:
+        """Where each of these matrices lies: those of the loop, as they are or mirrored."""
+        found = {}
+        for node in nodes:
+            number, position, count, mirrored = self._matrix_places[node]
+            stack = stacked[number]
+            rows, columns = stack.stride()
+            start = position * (stack.shape[0] // count) * rows * stack.element_size()
+            strides = (columns, rows) if mirrored else (rows, columns)
+            found[node] = (stack.data_ptr() + start, *strides)
+        return found
+
+    @cached_property
+    def _matrix_places(self) -> dict[Expression, tuple[int, int, int, bool]]:
+        """For each matrix, and each mirrored, (stack, position in it, members of it, mirrored)."""
+        found = {}
+        for number, (_, nodes) in enumerate(self.split.stacks):
+            for position, node in enumerate(nodes):
+                other = node.args[0] if node.op == "transpose" else Expression("transpose", (node,))
+                found[other] = (number, position, len(nodes), True)
+                found[node] = (number, position, len(nodes), False)
+        return found
+
     @cached_property
     def _where(self) -> dict[str, tuple[int, int, int]]:
         """For each size letter a place to read it: (tensor, dimension, members side by side)."""
@@ -140,6 +166,11 @@ class Operands:
             if normal.shapes[read]:
                 found.setdefault(normal.shapes[read][0], (source, 2, members))
         return found
+
+    @property
+    def letters(self) -> list[str]:
+        """The size letters that a step meets, sorted."""
+        return sorted(self._where)
 
     def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int]:
         """The number behind each size letter that a step meets."""

@@ -72,17 +72,14 @@ def multiply(
     packed_left = memory.empty(left, team * own_left)
     packed_right = memory.empty(left, team * own_right)
     bias = _zeros(columns, left.dtype) if bias is None else bias.contiguous()
-    values = {
-        **{"rows": rows, "columns": columns, "depth": depth, "piece": piece},
-        "direct": int(direct),
-        **{"left": left.data_ptr(), "left_row": left.stride(0), "left_k": left.stride(1)},
-        **{"right": right.data_ptr(), "right_column": right.stride(1), "right_k": right.stride(0)},
-        **{"result": result.data_ptr(), "result_row": result.stride(0), "bias": bias.data_ptr()},
-        **{"sums": 0 if sums is None else sums.data_ptr()},
-        **{"packed_left": packed_left.data_ptr(), "packed_right": packed_right.data_ptr()},
-        "own_right": own_right,
-    }
-    table = (ctypes.c_int64 * len(FIELDS))(*(values[name] for name in FIELDS))
+    table = (ctypes.c_int64 * len(FIELDS))(  # in their order
+        *(rows, columns, depth, piece, int(direct)),
+        *(left.data_ptr(), *left.stride()),
+        *(right.data_ptr(), right.stride(1), right.stride(0)),
+        *(result.data_ptr(), result.stride(0), bias.data_ptr()),
+        0 if sums is None else sums.data_ptr(),
+        *(packed_left.data_ptr(), packed_right.data_ptr(), own_right),
+    )
     threads.run(own.share, ctypes.addressof(table), team)
     return result
 
@@ -112,8 +109,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`torch.nn.functional.linear`: x (..., K), weight (N, K), bias (N,) -> (..., N)."""
     if not _fits(x, weight, bias) or torch.is_autocast_enabled("cpu"):
         return F.linear(x, weight, bias)
-    result: Tensor = _Linear.apply(x, weight, bias)
-    return result
+    if torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (x, weight, bias)
+    ):
+        differentiable: Tensor = _Linear.apply(x, weight, bias)
+        return differentiable
+    return _product(x, weight, bias)
+
+
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    flat = x.reshape(-1, x.shape[-1])
+    return multiply(flat, weight.t(), bias).view(*x.shape[:-1], weight.shape[0])
 
 
 def _fits(*tensors: Tensor | None) -> bool:
@@ -134,8 +140,7 @@ class _Linear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.set_materialize_grads(False)
-        flat = x.reshape(-1, x.shape[-1])
-        return multiply(flat, weight.t(), bias).view(*x.shape[:-1], weight.shape[0])
+        return _product(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, d: Tensor | None) -> tuple[Tensor | None, ...]:

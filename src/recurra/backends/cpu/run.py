@@ -16,6 +16,7 @@ from recurra.backends.cpu.compiled import Machine
 from recurra.backends.cpu.table import Memory
 from recurra.graph import Expression
 
+MatrixFields = tuple[int, int, int]  # pointer, stride of rows, stride of columns
 _WORTH = 2**17  # multiplications of a step from which its units are shared among threads
 
 
@@ -55,7 +56,7 @@ def run(
     batch: Batch,
     reads: Mapping[Expression, Fields],
     constants: Mapping[Expression, Tensor],
-    matrices: Mapping[Expression, Tensor],
+    matrices: Mapping[Expression, MatrixFields],
     states: Sequence[Carried],
     stores: Mapping[Expression, Tensor],
 ) -> None:
@@ -66,7 +67,7 @@ def run(
         batch: steps and rows.
         reads: where each sequence lies; the numbers of a row stand side by side.
         constants: (size,) or a single number.
-        matrices: (rows, columns).
+        matrices: where each matrix lies.
         states: in the order of the program.
         stores: sequences of the batch, numbers of a row side by side.
     """
@@ -91,14 +92,14 @@ def run(
 
 def put_batch(machine: Machine, table: Memory, batch: Batch, by_units: bool) -> list[Tensor]:
     """Enter the steps and rows, and how a team shares them."""
-    arrived = torch.zeros(16, dtype=torch.int64)  # a cache line of its own
+    arrived = torch.zeros(16 if by_units else 0, dtype=torch.int64)  # a cache line of its own
     for name, value in {
         "rows": batch.rows,
         "steps": batch.steps,
         "by_units": int(by_units),
-        "counts": batch.counts.ctypes.data,
-        "loads": batch.loads.ctypes.data,
-        "arrived": arrived.data_ptr() + 64,
+        "counts": batch.addresses.counts,
+        "loads": batch.addresses.loads,
+        "arrived": arrived.data_ptr() + 64 if by_units else 0,
         "yield": _yield(),
     }.items():
         machine.kernel.table.put(table, name, value)
@@ -120,7 +121,7 @@ def put_weights(
     table: Memory,
     batch: Batch,
     constants: Mapping[Expression, Tensor],
-    matrices: Mapping[Expression, Tensor],
+    matrices: Mapping[Expression, MatrixFields],
 ) -> list[Tensor]:
     """Enter what is the same in every step and row."""
     kernel, kept = machine.kernel, []
@@ -128,11 +129,9 @@ def put_weights(
         tensor = constants[node].contiguous()
         kept.append(tensor)
         key = kernel.table.key("constant", node)
-        kernel.table.put(table, key, *batch.fields(tensor.view(1, 1, -1)))
+        kernel.table.put(table, key, tensor.data_ptr(), 0, 0, 0, batch.addresses.zeros)
     for node in machine.program.matrices:
-        matrix = matrices[node]
-        key = kernel.table.key("matrix", node)
-        kernel.table.put(table, key, matrix.data_ptr(), *matrix.stride())
+        kernel.table.put(table, kernel.table.key("matrix", node), *matrices[node])
     return kept
 
 
@@ -150,7 +149,7 @@ def put_own(machine: Machine, table: Memory, batch: Batch, like: Tensor) -> list
 def pack(machine: Machine, table: Memory, like: Tensor, kept: list[Tensor]) -> None:
     """Bring the matrices that a table names into the order in which tiles read them."""
     kernel, total = machine.kernel, 0
-    for key, numbers in kernel.memory():
+    for key, numbers in kernel.memory:
         packed = memory.empty(like, numbers)
         kept.append(packed)
         kernel.table.put(table, key, packed.data_ptr())

@@ -20,7 +20,7 @@ from recurra.backends.cpu import threads
 from recurra.backends.cpu.batch import dense
 from recurra.backends.cpu.compiled import Machine
 from recurra.backends.cpu.program import StepProgram, forward_program, normal
-from recurra.backends.cpu.run import pack, put_batch, put_own, put_weights, team_for
+from recurra.backends.cpu.run import MatrixFields, pack, put_batch, put_own, put_weights, team_for
 from recurra.backends.cpu.table import Memory
 from recurra.backends.plan import Plan
 from recurra.backends.reference import execute
@@ -134,7 +134,8 @@ class FusedLayer:
         for node, store in self.stores.items():
             keys.put(table, keys.key("store", node), *batch.fields(store))
         self._kept = [
-            *put_weights(machine, table, batch, constants, matrices),
+            *put_weights(machine, table, batch, constants, _places(matrices)),
+            *matrices.values(),
             *put_own(machine, table, batch, self.slots[0]),
             *put_batch(machine, table, batch, team_for(machine, self.rows)[1]),
         ]
@@ -143,6 +144,7 @@ class FusedLayer:
     def _put_states(self, table: Memory, number: int) -> None:
         """Slot 0 of a kernel is slot `number`, its slot 1 the other, which lies before or after."""
         keys = self.step.machine.kernel.table
+        keys.put(table, "turn", number)  # one way through the weights, then back
         for state, slots in zip(self.step.program.states, self.slots, strict=True):
             _, stride, *rest = self._batch.slot_fields(slots, history=False)
             place = slots[number].data_ptr(), stride * (1 - 2 * number), *rest
@@ -153,6 +155,10 @@ class FusedLayer:
         machine = self.step.machine
         team, _ = team_for(machine, self.rows)
         return threads.ready(machine.share, ctypes.addressof(self.tables[number]), team)
+
+
+def _places(matrices: Mapping[Expression, Tensor]) -> dict[Expression, MatrixFields]:
+    return {node: (m.data_ptr(), m.stride(0), m.stride(1)) for node, m in matrices.items()}
 
 
 @dataclass(frozen=True, eq=False)

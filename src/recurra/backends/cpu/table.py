@@ -21,7 +21,7 @@ class Table:
     def __init__(self, program: StepProgram, scratch: Iterable[Expression]) -> None:
         self._places: dict[str, int] = {}
         self._keys: dict[tuple[str, Expression], str] = {}
-        for name in ("rows", "steps", "by_units", "counts", "loads", "arrived", "yield"):
+        for name in ("rows", "steps", "turn", "by_units", "counts", "loads", "arrived", "yield"):
             self.add(name)
         kinds = {
             "read": program.reads,

@@ -36,6 +36,7 @@ def openmp() -> ctypes.CDLL | None:
     return None
 
 
+@lru_cache(maxsize=1)
 def addresses() -> tuple[int, int]:
     """Where omp_get_thread_num and omp_get_num_threads begin; 0 without an OpenMP library."""
     library = openmp()
@@ -44,15 +45,6 @@ def addresses() -> tuple[int, int]:
     functions = (library.omp_get_thread_num, library.omp_get_num_threads)
     number, size = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
     return number, size
-
-
-def teams_are_whole() -> bool:
-    """Whether OpenMP gives as many threads as are asked for; the environment may forbid it."""
-    library = openmp()
-    if library is None:
-        return True
-    most = library.omp_get_thread_limit()
-    return not library.omp_get_dynamic() and most >= torch.get_num_threads()
 
 
 def run(share: int, table: int, threads: int) -> None:

@@ -49,29 +49,41 @@ class TileWriter:
         return len(self.sweep.accumulations)
 
     def write(self) -> ir.Function:
-        """The function: blocks of units one after another; of a team, each member takes some."""
+        """The function: blocks of units one after another; of a team, each member takes some.
+
+        Every other step goes through them in the opposite order: what it needs first was used last,
+        and is in the cache still.
+        """
         b, tile = self.part.body, self.tile
         count = tile.blocks + (1 if tile.last else 0)
-        mine = share(b, index(count), *self.part.team)
+        low, high = share(b, index(count), *self.part.team)
+        turn = b.add(self.part.slot, self.draft.table.load(b, self.part.table, "turn"))
+        odd = b.icmp_signed("!=", b.and_(turn, index(1)), index(0))
 
-        def block(b: ir.IRBuilder, j: ir.Value) -> None:
-            self._block(b, j, mine, tile.vectors, 0)
+        def place(i: ir.Value) -> ir.Value:
+            return b.select(odd, b.sub(b.add(low, b.sub(high, index(1))), i), i)
 
-        if tile.blocks:
-            loop(b, mine[0], smaller(b, mine[1], index(tile.blocks)), 1, block, "units")
-        if tile.last:
-            here = b.icmp_signed("==", mine[1], index(count))
-            with b.if_then(b.and_(here, b.icmp_signed("<", *mine))):
-                self._block(b, index(tile.blocks), mine, tile.last, tile.partial)
+        def block(b: ir.IRBuilder, i: ir.Value) -> None:
+            j, following = place(i), b.add(i, index(1))
+            there = b.icmp_signed("<", following, high)
+            # The next step begins with the block with which this one ends.
+            ahead = b.select(there, place(following), j)
+            if not tile.blocks:
+                self._block(b, j, ahead, tile.last, tile.partial)
+            elif not tile.last:
+                self._block(b, j, ahead, tile.vectors, 0)
+            else:
+                with b.if_else(b.icmp_signed("<", j, index(tile.blocks))) as (whole, rest):
+                    with whole:
+                        self._block(b, j, ahead, tile.vectors, 0)
+                    with rest:
+                        self._block(b, j, ahead, tile.last, tile.partial)
+
+        loop(b, low, high, 1, block, "units")
         return self.part.close()
 
     def _block(
-        self,
-        b: ir.IRBuilder,
-        j: ir.Value,
-        mine: tuple[ir.Value, ...],
-        vectors: int,
-        partial: int,
+        self, b: ir.IRBuilder, j: ir.Value, following: ir.Value, vectors: int, partial: int
     ) -> None:
         """All rows of one block of units; the last of its vectors may be partial."""
         low, high = self.part.rows
@@ -79,10 +91,7 @@ class TileWriter:
         if not self.sweep.accumulations:
             self._values(b, low, b.sub(high, low), first, vectors, partial)
             return
-        packed = self._packed_block(b, j)
-        following = b.add(j, index(1))
-        there = b.icmp_signed("<", following, mine[1])
-        ahead = self._packed_block(b, b.select(there, following, mine[0]))
+        packed, ahead = self._packed_block(b, j), self._packed_block(b, following)
 
         def rows(b: ir.IRBuilder, row: ir.Value) -> None:
             count = smaller(b, b.sub(high, row), index(self.tile.rows))
