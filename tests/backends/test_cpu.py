@@ -14,6 +14,10 @@ from hypothesis import given, settings
 from recurra import Recurrent, cells
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu, memory, rules
+from recurra.backends.cpu.kernel import Kernel
+from recurra.backends.cpu.program import forward_program, normal
+from recurra.backends.cpu.rest import rest_of
+from recurra.backends.cpu.target import host
 from recurra.backends.reference import Reference
 from recurra.graph import Cell, cell, mean, sigmoid, sum, tanh, where
 from support.checks import features
@@ -359,3 +363,22 @@ def test_stacked_products_of_which_the_loop_reads_a_part(own, monkeypatch):
     """Products of x with one bias each share a tensor; its gradient has a place for all of them."""
     layer = layer_of(own, 3, 19)
     assert_same(layer, torch.randn(4, 5, 3, dtype=torch.float64), monkeypatch)
+
+
+def test_resting_units_multiply_nothing(monkeypatch):
+    layer = layer_of("clockwork", 3, 1000)  # nine modules, larger than a block of units
+    x = torch.randn(4, 7, 3, dtype=torch.float64)
+    expected = results(Reference(), layer, x, monkeypatch)
+    found = results(Cpu(least=0), layer, x, monkeypatch)
+    for (name, mine), (_, other) in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9, msg=name)
+    rest = rest_of(*swept("clockwork"))
+    assert rest is not None
+    assert list(rest.results.values()) == list(layer.graph.states)  # h stays as it is
+    assert rest_of(*swept("lstm")) is None
+
+
+def swept(name):
+    program = forward_program(normal(cells.get(name).graph))
+    kernel = Kernel(program, {"I": 3, "H": 40}, host().form(64), host().accumulators, False)
+    return kernel.draft, kernel.sweeps[0]

@@ -20,7 +20,8 @@ class Given:
     Attributes:
         steps: T.
         rows: B.
-        sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar. With
+        sequences: for each input leaf by name, (T, B, size), or (T, B, 1) for a scalar; with 1 in
+            the place of B, the same for all rows. With
             `alive` (T, B, 1), rows end: it is 1 before the end of a row and 0 from there on, where
             the row keeps its states and gives out 0.
         per_row: for each given leaf by name, (B, size): the same in every step.

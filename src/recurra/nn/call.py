@@ -36,7 +36,7 @@ class Call:
 
     def read(self, x: Tensor, graph: Graph, direction: str) -> dict[str, Tensor]:
         """Every sequence that the graph reads in a direction, by name, each (T, B, size)."""
-        steps, rows = x.shape[:2]
+        steps = x.shape[0]
         values = {"x": x, **self.extra}
         if self.reset is not None:
             forward = direction == "forward"
@@ -45,7 +45,7 @@ class Call:
             values = {name: self.sequences.reversed(value) for name, value in values.items()}
         if any(leaf.attribute == "t" for leaf in graph.inputs):
             time = torch.arange(self.start, self.start + steps, device=x.device, dtype=x.dtype)
-            values["t"] = time.view(-1, 1, 1).expand(steps, rows, 1)
+            values["t"] = time.view(-1, 1, 1)  # the same in all rows
         if self.sequences.alive is not None:
             values["alive"] = self.sequences.alive.unsqueeze(-1).to(x.dtype)
         return values

@@ -172,7 +172,7 @@ class Recurrent(Weighted):
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
         output, after = self._layers(call, before)
-        return door.out(output, sequences.lengths), starting.join(after, door.batched)
+        return door.out(output), starting.join(after, door.batched)
 
     def _in_own_format(
         self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None

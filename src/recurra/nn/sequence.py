@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import ShapeError
 
@@ -46,10 +46,10 @@ class Door:
     batched: bool = True
     packed: PackedSequence | None = None
 
-    def out(self, output: Tensor, lengths: Tensor | None) -> Tensor | PackedSequence:
+    def out(self, output: Tensor) -> Tensor | PackedSequence:
         """(T, B, H) in the form of the input."""
         if self.packed is not None:
-            return _pack(output, lengths, self.packed)
+            return _pack(output, self.packed)
         if not self.batched:
             return output.squeeze(1)
         return output.transpose(0, 1) if self.batch_first else output
@@ -66,9 +66,8 @@ def enter(
     if isinstance(x, PackedSequence):
         if lengths is not None:
             raise ShapeError("a PackedSequence carries its lengths; leave out lengths=.")
-        padded, packed_lengths = pad_packed_sequence(x)
-        _check_features(padded, input_size, "a PackedSequence")
-        return _with_lengths(padded, packed_lengths), Door(False, packed=x)
+        _check_features(x.data, input_size, "a PackedSequence")
+        return _with_lengths(*_padded(x)), Door(False, packed=x)
     if x.dim() not in (2, 3):
         raise ShapeError(
             f"x has the shape {tuple(x.shape)}; a layer reads (T, B, I), (B, T, I) with "
@@ -124,10 +123,31 @@ def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:
     return counts.to(torch.int64)
 
 
-def _pack(output: Tensor, lengths: Tensor | None, like: PackedSequence) -> PackedSequence:
-    assert lengths is not None
-    if like.sorted_indices is not None:
-        output = output.index_select(1, like.sorted_indices)
-        lengths = lengths.index_select(0, like.sorted_indices)
-    data = pack_padded_sequence(output, lengths.cpu()).data
+# PyTorch's pad_packed_sequence and pack_padded_sequence copy step by step; here it is one copy.
+
+
+def _padded(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """(T, B, I) with zeros after the ends, and the lengths (B,), both in the order of the batch."""
+    rows = int(packed.batch_sizes[0])
+    room = packed.data.new_zeros(len(packed.batch_sizes) * rows, packed.data.shape[-1])
+    whole = room.index_copy(0, _places(packed), packed.data)
+    lengths = (packed.batch_sizes.unsqueeze(1) > torch.arange(rows)).sum(0)
+    if packed.unsorted_indices is not None:
+        lengths = lengths[packed.unsorted_indices.cpu()]
+    return whole.view(len(packed.batch_sizes), rows, -1), lengths
+
+
+def _pack(output: Tensor, like: PackedSequence) -> PackedSequence:
+    data = output.reshape(-1, output.shape[-1]).index_select(0, _places(like))
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)
+
+
+def _places(packed: PackedSequence) -> Tensor:
+    """Where each row of the data stands in a padded batch, as (T * B, ...)."""
+    sizes = packed.batch_sizes
+    steps = torch.arange(len(sizes)).repeat_interleave(sizes)
+    rows = torch.arange(len(steps)) - (sizes.cumsum(0) - sizes)[steps]
+    steps, rows = steps.to(packed.data.device), rows.to(packed.data.device)
+    if packed.sorted_indices is not None:
+        rows = packed.sorted_indices[rows]
+    return steps * int(sizes[0]) + rows

@@ -101,7 +101,8 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     place = step * given.rows + order[row]
 
     def packed(sequence: Tensor) -> Tensor:
-        return sequence.reshape(-1, sequence.shape[-1]).index_select(0, place).unsqueeze(0)
+        whole = sequence.expand(given.steps, given.rows, -1)
+        return whole.reshape(-1, sequence.shape[-1]).index_select(0, place).unsqueeze(0)
 
     inside = Given(
         1,

@@ -22,6 +22,7 @@ from recurra.graph.text import expression_text
 
 Details = list[tuple[str, str]]
 _LONG = 40  # characters; an expression without a name that takes more is not written out
+_MOST = 4  # values without a name; more are only counted
 
 
 def details(
@@ -106,10 +107,14 @@ class Values:
 
     def saved(self) -> list[str]:
         """What the forward direction leaves for the backward one, and its bytes."""
+        kept = self.operands.kept
         order = {node: k for k, (_, node) in enumerate(self.graph.named)}
-        kept = sorted(self.operands.kept, key=lambda node: order.get(node, len(order)))
-        names = ", ".join(_counted(map(self.named, kept))) or "nothing"
-        lines = [f"{names}: {self.bytes * self.size(kept):,} bytes a step and row"]
+        names = [self.named(node) for node in sorted(set(kept) & set(order), key=order.__getitem__)]
+        nameless = [self.named(node) for node in kept if node not in order]
+        few = len(nameless) <= _MOST
+        names += _counted(nameless) if few else [f"{len(nameless)} without a name"]
+        told = ", ".join(names) or "nothing"
+        lines = [f"{told}: {self.bytes * self.size(kept):,} bytes a step and row"]
         if states := self._histories():
             told = ", ".join(str(state.attribute) for state in states)
             which = "the state" if len(states) == 1 else "the states"

@@ -288,9 +288,8 @@ def _source_gradients(
         zero = torch.zeros_like(present[0]) if len(present) < members else present[0]
         parts = [mine.get(position) for position in range(members)]
         whole = _beside([zero if part is None else part for part in parts])
-        found.append(
-            whole.sum(0, keepdim=True) if source.shape[0] == 1 != whole.shape[0] else whole
-        )
+        same = [k for k in (0, 1) if source.shape[k] == 1 != whole.shape[k]]  # in all steps, rows
+        found.append(whole.sum(same, keepdim=True) if same else whole)
     return found
 
 

@@ -6,13 +6,16 @@ and meet the rest of the equations there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import llvmlite.ir as ir
 
 from recurra.backends.cpu.draft import Draft
-from recurra.backends.cpu.loops import loop, share, smaller
+from recurra.backends.cpu.loops import carry, loop, share, smaller
 from recurra.backends.cpu.micro import accumulate
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
+from recurra.backends.cpu.rest import rest_of, some_move
 from recurra.backends.cpu.rules import RULES
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
@@ -36,6 +39,7 @@ class TileWriter:
         self.form, self.tile = draft.form, sweep.tile
         self.part = draft.part(f"phase_{number}_{sweep.size}")
         self.places = Places(draft, self.part)
+        self.rest = rest_of(draft, sweep)
         self.ahead = sweep.memory(draft) * self.form.size > _LARGE if sweep.accumulations else False
         self._micros: dict[tuple[int, int], ir.Function] = {}
         if sweep.accumulations:
@@ -96,10 +100,45 @@ class TileWriter:
         def rows(b: ir.IRBuilder, row: ir.Value) -> None:
             count = smaller(b, b.sub(high, row), index(self.tile.rows))
             line = self._line_ahead(b, b.sub(row, low), ahead)
-            self._products(b, row, count, vectors, packed, line)
-            self._values(b, row, count, first, vectors, partial)
+            if self.rest is None:
+                self._products(b, row, count, vectors, packed, line)
+                self._values(b, row, count, first, vectors, partial)
+                return
+            marks = self._moving(b, row, count, first, vectors, partial, self.rest.mark)
+            with b.if_else(marks) as (moving, resting):
+                with moving:
+                    self._products(b, row, count, vectors, packed, line)
+                    self._values(b, row, count, first, vectors, partial)
+                with resting:
+                    self._values(b, row, count, first, vectors, partial, self.rest.results)
 
         loop(b, low, high, self.tile.rows, rows, "rows")
+
+    def _moving(
+        self,
+        b: ir.IRBuilder,
+        row: ir.Value,
+        count: ir.Value,
+        first: ir.Value,
+        vectors: int,
+        partial: int,
+        mark: Expression,
+    ) -> ir.Value:
+        """Whether a unit of a tile moves in this step."""
+        full = vectors - (1 if partial else 0)
+
+        def any_of_row(b: ir.IRBuilder, m: ir.Value, found: list[ir.Value]) -> list[ir.Value]:
+            v, start = Vectors(b, self.form), self.places.pointer(b, mark, b.add(row, m))
+            total = found[0]
+            for n in range(vectors):
+                unit = b.add(first, index(n * self.form.lanes))
+                place = b.gep(start, [unit], source_etype=self.form.scalar)
+                marks = v.load(place, self.form.lanes if n < full else partial, fill=1.0)
+                total = b.or_(total, some_move(v, marks))
+            return [total]
+
+        none = ir.Constant(ir.IntType(1), 0)
+        return carry(b, count, [none], any_of_row, "marks")[0]
 
     def _packed_block(self, b: ir.IRBuilder, j: ir.Value) -> ir.Value:
         numbers = self.tile.vectors * self.form.lanes * self.sweep.columns(self.draft)
@@ -147,8 +186,9 @@ class TileWriter:
         first: ir.Value,
         vectors: int,
         partial: int,
+        instead: Mapping[Expression, Expression] | None = None,
     ) -> None:
-        """The equations of a tile, vector by vector."""
+        """The equations of a tile, vector by vector, or what stands in the place of results."""
         full = vectors - (1 if partial else 0)
 
         def each_row(b: ir.IRBuilder, m: ir.Value) -> None:
@@ -156,13 +196,13 @@ class TileWriter:
 
             def each_vector(b: ir.IRBuilder, v: ir.Value) -> None:
                 unit = b.add(first, b.mul(v, index(self.form.lanes)))
-                Body(self, at, unit, self.form.lanes, m, v, vectors).write(b)
+                Body(self, at, unit, self.form.lanes, m, v, vectors).write(b, instead or {})
 
             if full:
                 loop(b, index(0), index(full), 1, each_vector, "vectors")
             if partial:
                 unit = b.add(first, index(full * self.form.lanes))
-                Body(self, at, unit, partial, m, index(full), vectors).write(b)
+                Body(self, at, unit, partial, m, index(full), vectors).write(b, instead or {})
 
         loop(b, index(0), count, 1, each_row, "tile_rows")
 
@@ -184,11 +224,11 @@ class Body:
         self.m, self.v, self.vectors = m, v, vectors
         self.values: dict[Expression, ir.Value] = {}
 
-    def write(self, b: ir.IRBuilder) -> None:
-        """All results of the phase."""
+    def write(self, b: ir.IRBuilder, instead: Mapping[Expression, Expression]) -> None:
+        """All results of the phase, or what stands in their place."""
         vectors = Vectors(b, self.writer.form)
         for node in self.writer.sweep.results:
-            value = self.value(vectors, node)
+            value = self.value(vectors, instead.get(node, node))
             for pointer in self.writer.places.result(b, node, self.row):
                 place = b.gep(pointer, [self.unit], source_etype=self.writer.form.scalar)
                 vectors.store(value, place, self.lanes)
