@@ -16,8 +16,8 @@ OTHERS = files("recurra.cells").joinpath("other_names.txt").read_text(encoding="
 TORCHRECURRENT = (
     "ATR AntisymmetricRNN BR CFN DSGU FastGRNN FastRNN GatedAntisymmetricRNN IndRNN "
     "IntersectionRNN JANET LEM LiGRU LightRU MCLSTM MGU MUT1 MUT2 MUT3 MiRU1 MiRU2 MinimalRNN "
-    "MultiplicativeLSTM NAS NBR OriginalLSTM PeepholeLSTM RAN ResLSTM SCRN SGRN SGU STAR TGRU TLSTM "
-    "TRNN UGRNN UnICORNN WMCLSTM coRNN tauGRU"
+    "MultiplicativeLSTM NAS NBR OriginalLSTM PeepholeLSTM RAN ResLSTM SCRN SGRN SGU STAR TGRU "
+    "TLSTM TRNN UGRNN UnICORNN WMCLSTM coRNN tauGRU"
 )
 
 
