@@ -1,6 +1,7 @@
 """Which cell learns what: chosen cells on tasks of memory and a text, with equal weights and steps.
 
     python benchmarks/choosing.py --json choosing.json
+    python benchmarks/choosing.py --read choosing.json    # the table again
 
 Every cell has two layers and as many units as bring its weights, head included, nearest to the
 same number; on one task every run has the same steps of Adam on the same batches. The first seed
@@ -22,6 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,8 +61,10 @@ class Sentences(ClassesTask):
         return Batch(inputs, index[1:], asked, torch.full((rows,), 64))
 
 
+COPYING = {"delay": 30, "length": 5, "symbols": 4}
+UNITS = {"text": "bits", "copying": "of chance"}  # in the table; for other tasks see `Run.score`
 TASKS: dict[str, tuple[Callable[[], LongRangeTask], int]] = {  # with the steps of training
-    "copying": (lambda: Copying(delay=30, length=5, symbols=4), 500),
+    "copying": (lambda: Copying(**COPYING), 500),
     "order": (lambda: TemporalOrder(50), 250),
     "parity": (lambda: Parity(20, 30, every_step=True), 400),
     "timing": (lambda: TimedSpikes(distance=6, choices=3, steps=50), 200),
@@ -170,28 +174,45 @@ def chosen(runs: Sequence[Run], cell: str, task: str) -> list[Run]:
 
 
 def table(runs: Sequence[Run], cells: Sequence[str], tasks: Sequence[str]) -> str:
-    """Markdown: the mean score of each cell on each task, least and greatest below it."""
-    heads = [f"{task}, bits" if task == "text" else f"{task}, %" for task in tasks]
-    lines = ["| cell | " + " | ".join(heads) + " | ms a step |", "| --- " * (len(tasks) + 2) + "|"]
+    """Markdown: the mean of each cell on each task, with the least and the greatest."""
+    heads = [f"{task}, {UNITS.get(task, '% right')}" for task in tasks]
+    lines = ["| " + " | ".join(["cell", "units", *heads, "ms a step"]) + " |"]
+    lines.append("| --- " * (len(tasks) + 3) + "|")
     for cell in cells:
         groups = [chosen(runs, cell, task) for task in tasks]
-        marks = [
-            spread([run.score for run in group], task == "text")
-            for task, group in zip(tasks, groups, strict=True)
-        ]
-        step = 1e3 * statistics.median(run.step for group in groups for run in group)
-        lines.append(f"| `{cell}` | " + " | ".join(marks) + f" | {step:.1f} |")
+        every = [run for group in groups for run in group]
+        units = sorted({run.units for run in every})
+        shown = [f"{units[0]}..{units[-1]}", *map(spread, groups)]
+        step = 1e3 * statistics.median(run.step for run in every)
+        lines.append(f"| `{cell}` | " + " | ".join(shown) + f" | {step:.1f} |")
     return "\n".join(lines)
 
 
-def spread(scores: Sequence[float], bits: bool) -> str:
-    """The mean, with the least and the greatest in brackets."""
-    if bits:
-        return f"{statistics.fmean(scores):.3f} ({min(scores):.3f}..{max(scores):.3f})"
-    low, middle, high = (
-        round(100 * s) for s in (min(scores), statistics.fmean(scores), max(scores))
+def spread(runs: Sequence[Run]) -> str:
+    """The mean over the seeds, with the least and the greatest in brackets."""
+    task = runs[0].task
+    if task == "copying":
+        values = [run.loss / Copying(**COPYING).baseline for run in runs]
+    else:
+        values = [run.score if task in UNITS else 100 * run.score for run in runs]
+    form = ".2f" if task in UNITS else ".0f"
+    low, mean, high = (
+        format(v, form) for v in (min(values), statistics.fmean(values), max(values))
     )
-    return f"{middle} ({low}..{high})"
+    return f"{mean} ({low}..{high})"
+
+
+def read(path: Path) -> list[Run]:
+    """The runs of a file that `--json` wrote."""
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    return [Run(**run) for run in found]
+
+
+def written(runs: Sequence[Run], seconds: int) -> str:
+    """JSON with one run on a line."""
+    facts = {"machine": machine(), "versions": versions(), "seconds": seconds}
+    lines = ",\n".join(json.dumps(asdict(run)) for run in runs)
+    return f'{json.dumps(facts)[:-1]}, "runs": [\n{lines}\n]}}\n'
 
 
 def all_runs(cells: Sequence[str], tasks: Sequence[str], seeds: int, processes: int) -> list[Run]:
@@ -220,8 +241,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each cell")
     parser.add_argument("--processes", type=int, default=2, help="trainings at the same time")
     parser.add_argument("--json", type=Path, help="a file for every run")
+    parser.add_argument("--read", type=Path, help="train nothing: the table of such a file")
     asked = parser.parse_args(arguments)
     cells, tasks = asked.cells.split(","), asked.tasks.split(",")
+    if asked.read:
+        print(table(read(asked.read), cells, tasks))
+        return 0
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RECURRA_CACHE"] = folder  # each kernel is compiled once for all runs
@@ -231,10 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(runs, cells, tasks))
     print(f"\n{len(runs)} trainings in {seconds} s")
     if asked.json:
-        found = {"machine": machine(), "versions": versions(), "seconds": seconds}
-        rows = [asdict(run) for run in runs]
-        text = json.dumps({**found, "runs": rows}, indent=1)
-        asked.json.write_text(text + "\n", encoding="utf-8")
+        asked.json.write_text(written(runs, seconds), encoding="utf-8")
     return 0
 
 

@@ -77,4 +77,4 @@ def test_the_table_shows_the_better_rate_with_its_spread() -> None:
         run(rate=0.003, loss=0.3, score=1.0),  # lost in training: a lucky test does not count
         run(seed=1, score=0.75),
     ]
-    assert "| `gru` | 50 (25..75) | 1.0 |" in choosing.table(runs, ["gru"], ["parity"])
+    assert "| `gru` | 9..9 | 50 (25..75) | 1.0 |" in choosing.table(runs, ["gru"], ["parity"])
