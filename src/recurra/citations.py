@@ -12,6 +12,9 @@ from recurra import cells
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Cell
 
+# Layers of recurra.nn whose paper is not that of their cell; its keys come second.
+LAYERS = {"ConvLSTM": ("shi2015", "gers2002"), "ConvGRU": ("ballas2016", "cho2014")}
+
 
 @lru_cache(maxsize=1)
 def bibliography() -> Mapping[str, str]:
@@ -45,7 +48,7 @@ def cite(cell: str | Cell | Callable[..., Any]) -> str:
     """The sources of a cell as BibTeX, the paper of its equations first.
 
     Args:
-        cell: a name (`recurra.cells.names()`) or a cell.
+        cell: a name (`recurra.cells.names()`), a cell, or a layer of `LAYERS` by its name.
 
     Raises:
         UnknownNameError: there is no such cell, or no entry under one of its keys.
@@ -56,11 +59,14 @@ def cite(cell: str | Cell | Callable[..., Any]) -> str:
         >>> print(recurra.cite("lstm").splitlines()[0])
         @article{gers2000,
     """
-    return "\n\n".join(sources(cells.get(cell)).values())
+    return "\n\n".join(sources(cell).values())
 
 
-def sources(cell: Cell) -> dict[str, str]:
-    """The entries of a cell by their keys; errors as of `cite`."""
+def sources(cell: str | Cell | Callable[..., Any]) -> dict[str, str]:
+    """The entries of a cell by their keys; arguments and errors as of `cite`."""
+    if isinstance(cell, str) and cell in LAYERS:
+        return {key: bibliography()[key] for key in LAYERS[cell]}
+    cell = cells.get(cell)
     if not cell.cite:
         raise UsageError(
             f'cell {cell.name} names no source; @cell(cite="...") lists keys of references.bib.'

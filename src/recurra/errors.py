@@ -26,12 +26,13 @@ class CellError(UsageError):
 
 
 class UnknownNameError(UsageError):
-    """A name that is not in a list of known ones; the text offers the nearest."""
+    """A name that is not in a list of known ones; the text offers the nearest, or what it means."""
 
-    def __init__(self, what: str, given: str, known: Iterable[str]) -> None:
+    def __init__(self, what: str, given: str, known: Iterable[str], means: str = "") -> None:
         known = list(known)
         near = difflib.get_close_matches(given, known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+        hint = f"Here it is {means}." if means else hint
         super().__init__(f"unknown {what} {given!r}. {hint}")
 
 

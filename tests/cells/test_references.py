@@ -8,7 +8,8 @@ from importlib.resources import files
 
 import pytest
 
-from recurra import cells
+from recurra import cells, nn
+from recurra.citations import LAYERS, cite
 
 BIB = files("recurra.cells").joinpath("references.bib").read_text(encoding="utf-8")
 FIELD = re.compile(r"^  (\w+)\s*= \{(.*?)\}(?=,?\Z|,\n  \w+\s*= )", re.MULTILINE | re.DOTALL)
@@ -16,8 +17,8 @@ ENTRIES = {
     match[2]: (match[1], {name: " ".join(value.split()) for name, value in FIELD.findall(match[3])})
     for match in re.finditer(r"^@(\w+)\{(\S+),\n(.*?)\n\}$", BIB, re.MULTILINE | re.DOTALL)
 }
-OF_LAYERS = {"shi2015", "ballas2016"}  # convolutional layers, which are no cells
-CITED = {key for name in cells.names() for key in cells.get(name).cite} | OF_LAYERS
+CITED = {key for name in cells.names() for key in cells.get(name).cite}
+CITED |= {key for keys in LAYERS.values() for key in keys}
 
 
 def test_every_key_is_there_once_and_cited() -> None:
@@ -51,3 +52,10 @@ def test_the_first_source_is_that_of_the_docstring(name: str) -> None:
     plain = unicodedata.normalize("NFKD", cell.citation)
     letters = [re.sub(r"[^A-Za-z]", "", text) for text in (author, plain)]
     assert letters[0] in letters[1]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_with_a_paper_of_its_own(name: str) -> None:
+    assert cite(name).count("@") == len(LAYERS[name])
+    own = ENTRIES[LAYERS[name][0]][1]
+    assert own["eprint"] in (getattr(nn, name).__doc__ or "")

@@ -13,6 +13,7 @@ _EXAMPLES = """
 recurra cite lstm
 recurra cite lstm >> thesis.bib
 recurra cite gru --json
+recurra cite ConvLSTM
 """
 
 
@@ -29,10 +30,9 @@ def _cite(
 
     With --json: the entries by their keys.
     """
-    from recurra import cells
     from recurra.citations import sources
 
-    found = sources(cells.get(name))
+    found = sources(name)
     if as_json:
         print_json({"name": name, "sources": found})
     else:
