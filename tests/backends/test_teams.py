@@ -20,7 +20,7 @@ def ready(share, table, _):
     return call
 
 torch.set_num_threads(2)
-layer, sequence = recurra.Recurrent("gru", 128, 128), torch.randn(8, 1, 128)
+layer, sequence = recurra.Recurrent("gru", 160, 160), torch.randn(8, 1, 160)
 stream = layer.stream(1)
 expected = [stream.step(x) for x in sequence]
 threads.ready, sizes = ready, cycle((3, 2, 4, 1))
