@@ -382,3 +382,11 @@ def swept(name):
     program = forward_program(normal(cells.get(name).graph))
     kernel = Kernel(program, {"I": 3, "H": 40}, host().form(64), host().accumulators, False)
     return kernel.draft, kernel.sweeps[0]
+
+
+def test_second_derivatives_where_the_last_rows_are_empty(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0), Reference()))
+    layer = layer_of("gru", 2, 3)
+    x = torch.randn(3, 3, 2, dtype=torch.float64, requires_grad=True)
+    inputs = (x, *layer.parameters())
+    assert torch.autograd.gradgradcheck(lambda x, *_: layer(x, lengths=[3, 0, 2])[0], inputs)
