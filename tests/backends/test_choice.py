@@ -77,7 +77,7 @@ def test_a_step_down_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
             layer(torch.randn(4, 5, 2))
     assert [r.getMessage() for r in caplog.records] == [
         "gru does not run on the backend cpu: a call of 60 values (T x B x H) is small; "
-        "it pays from 16,384"
+        "it pays from 8,192"
     ]
     assert layer.explain(4, 5).startswith("reference: ")
     assert "a call of 60 values" in layer.explain(4, 5)

@@ -373,3 +373,19 @@ def swept(name):
     program = forward_program(normal(cells.get(name).graph))
     kernel = Kernel(program, {"I": 3, "H": 40}, host().form(64), host().accumulators, False)
     return kernel.draft, kernel.sweeps[0]
+
+
+def test_work_memory_of_other_sizes_makes_room(monkeypatch):
+    """What was not asked for lately goes first, so that a new size is kept too."""
+    monkeypatch.setattr(memory, "_MOST", 2**20)
+    memory.release()
+    for count in (100_000, 120_000, 140_000):  # 0.4, 0.5 and 0.6 MB: no two fit beside the third
+        places = set()
+        for _ in range(4):
+            block = memory.empty(torch.zeros(1), count)
+            places.add(block.data_ptr())
+            del block
+        assert len(places) == 1, count
+    assert memory._kept <= 2**20
+    memory.release()
+    assert memory._kept == 0

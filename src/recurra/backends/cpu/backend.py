@@ -19,7 +19,7 @@ from recurra.backends.weights import Weights
 from recurra.graph import Graph
 from recurra.graph.facts import stepping_matrix
 
-LEAST = 2**14
+LEAST = 2**13
 
 
 class Cpu(Backend):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections import defaultdict
+from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ _MOST = 2**29  # bytes kept at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 _lock = threading.RLock()
-_free: defaultdict[int, list[NDArray[np.uint8]]] = defaultdict(list)
+_free: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()  # by size, the last used last
 _kept = 0
 
 
@@ -49,7 +49,8 @@ def _take(count: int) -> NDArray[np.uint8]:
     global _kept
     size = -(-count // _SMALL) * _SMALL
     with _lock:
-        if _free[size]:
+        if _free.get(size):
+            _free.move_to_end(size)
             _kept -= size
             return _free[size].pop()
     block = np.empty(size + _LINE, np.uint8)
@@ -58,8 +59,16 @@ def _take(count: int) -> NDArray[np.uint8]:
 
 
 def _give_back(block: NDArray[np.uint8]) -> None:
+    """Keep a block, in the place of those whose size was not asked for the longest."""
     global _kept
     with _lock:
-        if _kept + block.size <= _MOST:
-            _free[block.size].append(block)
-            _kept += block.size
+        _free.setdefault(block.size, []).append(block)
+        _free.move_to_end(block.size)
+        _kept += block.size
+        while _kept > _MOST:
+            size = next(iter(_free))
+            if not _free[size]:
+                del _free[size]
+                continue
+            _free[size].pop()
+            _kept -= size
