@@ -13,7 +13,8 @@ from dataclasses import dataclass
 Function = Callable[[], object]
 
 SAMPLE = 0.002  # seconds that one sample lasts at least: short calls are timed in blocks
-LONGEST_WAIT = 0.06  # seconds before a sample, for the idle threads of another library to sleep
+LONGEST_WAIT = 0.25  # seconds before a sample, for the idle threads of another library to sleep
+QUIET = 10  # looks of 2 ms without work, one after another
 SHORT = 0.05  # seconds: a call shorter than this runs once uncounted, to wake its own threads
 
 
@@ -98,13 +99,12 @@ def _sample(function: Function, calls: int, warm: bool) -> float:
 
 
 def _settle() -> None:
-    """Wait until no thread of this process computes."""
-    start = time.perf_counter()
-    while time.perf_counter() - start < LONGEST_WAIT:
+    """Wait until no thread of this process has computed for a while: some rest between turns."""
+    start, quiet = time.perf_counter(), 0
+    while quiet < QUIET and time.perf_counter() - start < LONGEST_WAIT:
         before = time.process_time()
         time.sleep(0.002)
-        if time.process_time() - before < 0.0005:
-            return
+        quiet = quiet + 1 if time.process_time() - before < 0.0005 else 0
 
 
 @contextmanager

@@ -389,3 +389,11 @@ def test_work_memory_of_other_sizes_makes_room(monkeypatch):
     assert memory._kept <= 2**20
     memory.release()
     assert memory._kept == 0
+
+
+def test_second_derivatives_where_the_last_rows_are_empty(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0), Reference()))
+    layer = layer_of("gru", 2, 3)
+    x = torch.randn(3, 3, 2, dtype=torch.float64, requires_grad=True)
+    inputs = (x, *layer.parameters())
+    assert torch.autograd.gradgradcheck(lambda x, *_: layer(x, lengths=[3, 0, 2])[0], inputs)

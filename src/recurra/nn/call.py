@@ -12,6 +12,7 @@ from recurra.errors import ShapeError, UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.graph.facts import below
 from recurra.nn.sequence import Door, Sequences
+from recurra.nn.start import check_format
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def make_call(
     """Check the sequences beside x and bring them into the inner form.
 
     Raises:
-        UsageError: an input that the cell does not read, or one that is missing.
+        UsageError: an input that the cell does not read, one that is missing, or one in another
+            number format than x.
         ShapeError: a sequence of another shape than x asks for.
     """
     read = [str(leaf.attribute) for leaf in graph.inputs if leaf.attribute not in ("x", "t")]
@@ -88,6 +90,7 @@ def make_call(
         leaf = graph.leaf(name)
         assert leaf is not None
         letters = graph.shape(leaf)
+        check_format(f"inputs[{name!r}]", value, sequences.x)
         extra[name] = _time_first(name, value, sizes[letters[0]] if letters else 1, door, sequences)
     steps, rows = sequences.x.shape[:2]
     for leaf in below(graph):  # nothing is below the first layer

@@ -107,6 +107,8 @@ def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:
         ShapeError: lengths that do not fit.
     """
     counts = torch.as_tensor(lengths)
+    if not rows and not isinstance(lengths, Tensor):
+        counts = counts.long()  # torch takes [] for floating point
     if counts.shape != (rows,) or counts.is_floating_point() or counts.dtype == torch.bool:
         raise ShapeError(
             f"lengths is {counts.dtype} of shape {tuple(counts.shape)}; it needs one whole number "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, UsageError
 from recurra.nn.state import State
 from recurra.nn.weighted import Weighted
 
@@ -25,6 +25,7 @@ def split(
 
     Raises:
         ShapeError: the state given is not one of this layer, or of another batch.
+        UsageError: it has another number format than x, or lies on another device.
     """
     names = layer.graph.state_names
     suffixes = [suffix for _, _, suffix in layer.places()]
@@ -43,9 +44,19 @@ def split(
                 f"state {name} has the shape {tuple(part.shape)}; (layers * directions, batch, "
                 f"shape) is {expected} here."
             )
+        check_format(f"state {name}", part, like)
     if not batched:
         parts = tuple(part.unsqueeze(1) for part in parts)
     return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+
+def check_format(name: str, value: Tensor, like: Tensor) -> None:
+    """Refuse a tensor in another number format than `like`, or on another device."""
+    if value.dtype != like.dtype or value.device != like.device:
+        raise UsageError(
+            f"{name} is {value.dtype} on {value.device} and x is {like.dtype} on {like.device}; "
+            "convert one of them (.to(...))."
+        )
 
 
 def join(states: list[tuple[Tensor, ...]], batched: bool) -> State:

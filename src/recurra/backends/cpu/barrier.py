@@ -13,24 +13,31 @@ _SPINS = 4096  # before a waiting thread lets others have its core
 def write_barrier(draft: Draft) -> ir.Function:
     """The function of (table, size of the team) that returns when all members have called it.
 
-    Members draw numbers from one counter, which is never set back: a round is over when the counter
-    reaches the next multiple of the team's size.
+    Its memory is two numbers: members that have arrived, and rounds that are over. The last to
+    arrive sets the first back and raises the second, for which the others wait: a table may be
+    used again by a team of another size.
     """
     function = draft.function("barrier", [POINTER, INT])
     function.linkage = "internal"
     table, team = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
-    counter = b.inttoptr(draft.table.load(b, table, "arrived"), ir.IntType(64).as_pointer())
-    mine = b.atomic_rmw("add", counter, index(1), "acq_rel")
-    goal = b.mul(b.add(b.udiv(mine, team), index(1)), team)
-    start, wait = b.block, b.append_basic_block("wait")
+    count = b.inttoptr(draft.table.load(b, table, "arrived"), INT.as_pointer())
+    over = b.gep(count, [index(1)])
+    before = b.load_atomic(over, "acquire", 8, typ=INT)
+    mine = b.atomic_rmw("add", count, index(1), "acq_rel")
+    last, wait = b.append_basic_block("last"), b.append_basic_block("wait")
     rest, done = b.append_basic_block("rest"), b.append_basic_block("done")
-    b.branch(wait)
+    start = b.block
+    b.cbranch(b.icmp_signed("==", b.add(mine, index(1)), team), last, wait)
+    b.position_at_end(last)
+    b.store_atomic(index(0), count, "monotonic", 8)
+    b.store_atomic(b.add(before, index(1)), over, "release", 8)
+    b.branch(done)
     b.position_at_end(wait)
     spins = b.phi(INT)
     spins.add_incoming(index(0), start)
-    arrived = b.load_atomic(counter, "acquire", 8, typ=INT)
-    b.cbranch(b.icmp_signed(">=", arrived, goal), done, rest)
+    now = b.load_atomic(over, "acquire", 8, typ=INT)
+    b.cbranch(b.icmp_signed("!=", now, before), done, rest)
     b.position_at_end(rest)
     following = b.add(spins, index(1))
     tired = b.icmp_signed("==", b.urem(following, index(_SPINS)), index(0))

@@ -13,6 +13,7 @@ from recurra.backends.cpu.compiled import Compiled, Machine, compiled
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.product import weight_gradient
 from recurra.backends.cpu.run import Carried, run
+from recurra.errors import UsageError
 from recurra.graph import Expression
 
 BITS = {torch.float32: 32, torch.float64: 64}
@@ -38,6 +39,12 @@ class Call:
     ) -> Call:
         """The call of a graph (as text) on tensors as `Operands` orders them."""
         taken = operands(text)
+        formats = {tensor.dtype for tensor in tensors}
+        if len(formats) > 1 or not formats <= BITS.keys():
+            raise UsageError(
+                f"a recurrence got {', '.join(sorted(map(str, formats)))}; give it tensors of one "
+                "number format, float32 or float64."
+            )
         sizes = tuple(sorted(taken.sizes(tensors).items()))
         last = tensors[-1]  # a state
         batch = batch_of(steps, last.shape[0], lengths)

@@ -22,7 +22,7 @@ _MOST = 2**29  # bytes kept at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 _lock = threading.RLock()
-_free: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()  # by size, the last used last
+_free: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()  # by size, longest unused first
 _kept = 0
 
 
@@ -47,28 +47,37 @@ def release() -> None:
 
 def _take(count: int) -> NDArray[np.uint8]:
     global _kept
-    size = -(-count // _SMALL) * _SMALL
+    size = _rounded(count)
     with _lock:
-        if _free.get(size):
-            _free.move_to_end(size)
+        blocks = _free.get(size)
+        if blocks:
+            block = blocks.pop()
             _kept -= size
-            return _free[size].pop()
+            if not blocks:
+                del _free[size]
+            return block
     block = np.empty(size + _LINE, np.uint8)
     start = -block.ctypes.data % _LINE
     return block[start : start + size]
 
 
+def _rounded(count: int) -> int:
+    """The size of a block: few sizes, so that batches of changing lengths meet them again."""
+    unit = max(_SMALL, 1 << (count.bit_length() - 4))  # at most an eighth too much
+    return -(-count // unit) * unit
+
+
 def _give_back(block: NDArray[np.uint8]) -> None:
-    """Keep a block, in the place of those whose size was not asked for the longest."""
     global _kept
+    if block.size > _MOST:
+        return
     with _lock:
         _free.setdefault(block.size, []).append(block)
         _free.move_to_end(block.size)
         _kept += block.size
         while _kept > _MOST:
-            size = next(iter(_free))
-            if not _free[size]:
-                del _free[size]
-                continue
-            _free[size].pop()
+            size, blocks = next(iter(_free.items()))
+            blocks.pop()
             _kept -= size
+            if not blocks:
+                del _free[size]

@@ -29,14 +29,16 @@ def plain(
         output, lasts = Reference().run(taken.loop, named, given)
         return output, *lasts
     step, row = Ragged(lengths.numpy()).places
-    padded = {name: _padded(value, steps, step, row) for name, value in sequences.items()}
+    padded = {
+        name: _padded(value, steps, len(lengths), step, row) for name, value in sequences.items()
+    }
     padded["alive"] = (torch.arange(steps).unsqueeze(1) < lengths).unsqueeze(-1).to(states[0].dtype)
     given = Given(steps, states[0].shape[0], padded, {}, tuple(states))
     output, lasts = Reference().run(taken.loop, named, given)
     return output[step, row].unsqueeze(0), *lasts
 
 
-def _padded(value: Tensor, steps: int, step: Tensor, row: Tensor) -> Tensor:
+def _padded(value: Tensor, steps: int, rows: int, step: Tensor, row: Tensor) -> Tensor:
     """(1, N, size) as (T, B, size)."""
-    room = value.new_zeros(steps, int(row.max()) + 1, value.shape[-1])
+    room = value.new_zeros(steps, rows, value.shape[-1])
     return room.index_put((step, row), value[0])

@@ -18,6 +18,7 @@ from recurra.graph import Expression
 
 MatrixFields = tuple[int, int, int]  # pointer, stride of rows, stride of columns
 _WORTH = 2**17  # multiplications of a step from which its units are shared among threads
+_WORTH_WAKING = 2**21  # the same, for a call that is one step
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def run(
         kernel.table.put(table, kernel.table.state(node), *fields)
     for node in machine.program.stores:
         kernel.table.put(table, kernel.table.key("store", node), *batch.fields(stores[node]))
-    team, by_units = team_for(machine, batch.rows)
+    team, by_units = team_for(machine, batch.rows, batch.steps)
     kept += put_own(machine, table, batch, like)
     pack(machine, table, like, kept)
     kept += put_batch(machine, table, batch, by_units)
@@ -106,9 +107,15 @@ def put_batch(machine: Machine, table: Memory, batch: Batch, by_units: bool) -> 
     return [arrived]
 
 
-def team_for(machine: Machine, rows: int) -> tuple[int, bool]:
-    """(threads, whether they share the units of a step in the place of its rows)."""
+def team_for(machine: Machine, rows: int, steps: int | None = None) -> tuple[int, bool]:
+    """(threads, whether they share the units of a step in the place of its rows).
+
+    A call of one step shares its work only where that is much: waking a thread that sleeps costs
+    more than most steps.
+    """
     most = torch.get_num_threads()
+    if steps == 1 and rows * machine.kernel.work < _WORTH_WAKING:
+        return 1, False
     if most == 1 or rows >= most * machine.kernel.tile_rows:
         return min(most, rows), False
     if rows * machine.kernel.work >= _WORTH:

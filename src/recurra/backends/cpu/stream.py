@@ -137,7 +137,7 @@ class FusedLayer:
             *put_weights(machine, table, batch, constants, _places(matrices)),
             *matrices.values(),
             *put_own(machine, table, batch, self.slots[0]),
-            *put_batch(machine, table, batch, team_for(machine, self.rows)[1]),
+            *put_batch(machine, table, batch, team_for(machine, self.rows, 1)[1]),
         ]
         pack(machine, table, self.slots[0], self._kept)
 
@@ -153,7 +153,7 @@ class FusedLayer:
     def call(self, number: int) -> Callable[[], object]:
         """What runs the step with this table."""
         machine = self.step.machine
-        team, _ = team_for(machine, self.rows)
+        team, _ = team_for(machine, self.rows, 1)
         return threads.ready(machine.share, ctypes.addressof(self.tables[number]), team)
 
 
