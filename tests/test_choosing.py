@@ -78,3 +78,12 @@ def test_the_table_shows_the_better_rate_with_its_spread() -> None:
         run(seed=1, score=0.75),
     ]
     assert "| `gru` | 9..9 | 50 (25..75) | 1.0 |" in choosing.table(runs, ["gru"], ["parity"])
+
+
+def test_the_page_shows_the_runs_beside_it() -> None:
+    import choosing
+
+    docs = BENCHMARKS.parent / "docs"
+    runs = choosing.read(docs / "choosing.json")
+    page = (docs / "choosing.md").read_text(encoding="utf-8")
+    assert choosing.table(runs, choosing.CELLS.split(","), list(choosing.TASKS)) in page
