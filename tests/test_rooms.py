@@ -215,7 +215,9 @@ def test_backends_know_no_cell() -> None:
 
 def test_files_are_short() -> None:
     lines = {name: len(path.read_text("utf-8").splitlines()) for name, path in MODULES.items()}
-    most = {name: MOST_LINES.get(room(name), 400) for name in MODULES}
+    most = {name: MOST_LINES.get(room(name), 400) for name in MODULES} | {
+        "cells": 60
+    }  # the registry
     assert {name: count for name, count in lines.items() if count > most[name]} == {}
 
 
