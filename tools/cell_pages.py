@@ -81,7 +81,7 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         step(graph),
         "## How it runs",
         runs(graph),
-        f"Measured speed: {speed or 'not measured yet'}.",
+        f"Measured speed: {speed or unmeasured(cell)}.",
         "## Cite",
         bibtex(cell),
     )
@@ -158,6 +158,11 @@ def runs(graph: Graph) -> str:
         return "In fused kernels on a CPU; small calls and other devices on the reference backend."
     because = "; ".join(why for name, why in choice.refused if name == "cpu")
     return f"On the reference backend: {because}."
+
+
+def unmeasured(cell: Cell) -> str:
+    command = f"python benchmarks/run.py --tables cells --cell lstm,{cell.name}"
+    return f"not measured yet; `{command}` does"
 
 
 def bibtex(cell: Cell) -> str:
