@@ -20,7 +20,7 @@ import torch
 
 from recurra import cells
 from recurra.backends import choose
-from recurra.citations import sources
+from recurra.citations import LAYERS, sources
 from recurra.graph import Cell, Expression, Graph, latex, text
 from recurra.graph.facts import hoisted, is_linear, parameters_per_unit, stages
 from recurra.graph.notation import equations
@@ -54,6 +54,17 @@ def index(found: Sequence[Cell]) -> str:
         "Each page is written from the equations that run. I is the size of the input, H the "
         "number of units of a layer.",
         table_of_cells,
+        "## Layers with a paper of their own",
+        "They are in `recurra.nn`, run on the reference backend, and `recurra cite` knows them. "
+        "Nearly any other cell runs over maps too (`ConvRecurrent`), and any on a memory that is "
+        "looked at in each step (`AttentionDecoder`).",
+        table(
+            ("layer", "year", "cell", "runs over"),
+            [
+                (f"`{n}`", str(o.year), f"[{o.cell}]({o.cell}.md)", o.over)
+                for n, o in LAYERS.items()
+            ],
+        ),
     )
 
 

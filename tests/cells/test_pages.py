@@ -92,7 +92,7 @@ def test_measured_speeds_by_hand(tmp_path: Path) -> None:
     times = {
         "lstm": {"training": 20.0, "inference": 5.0},
         "elman": {"training": 6.0, "inference": 1.0},
-        "nas": {"training": 50.0, "inference": 12.5},
+        "nas": {"training": 30.0, "inference": 13.0},
         "gru": {"training": 16.0, "inference": None},
     }
     rows = [
@@ -108,7 +108,7 @@ def test_measured_speeds_by_hand(tmp_path: Path) -> None:
     said = {
         "elman": "fast: training 6 ms, 0.30 of the LSTM's; inference 1 ms, 0.20",
         "lstm": "like the LSTM: training 20 ms, 1.00 of the LSTM's; inference 5 ms, 1.00",
-        "nas": "much slower than the LSTM: training 50 ms, 2.50 of the LSTM's; inference 12.5 ms, 2.50",
+        "nas": "slower than the LSTM: training 30 ms, 1.50 of the LSTM's; inference 13 ms, 2.60",
     }
     expected = {name: f"{words} of the LSTM's {where}" for name, words in said.items()}
     assert json.loads(target.read_text()) == {**expected, "ran": "fast"}

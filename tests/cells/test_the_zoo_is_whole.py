@@ -111,6 +111,12 @@ def test_what_is_a_layer_and_no_cell(name: str) -> None:
     assert cite(name).startswith("@")
 
 
+def test_a_grid_of_many_dimensions_says_that_it_runs_on_the_reference() -> None:
+    told = nn.GridLSTM(2, 3, 4).explain()
+    assert told.startswith("reference: ")
+    assert "2 dimensions on cpu in float32; not cpu: " in told
+
+
 def test_only_a_memory_that_is_a_matrix_has_no_kernel() -> None:
     cpu, float32 = torch.device("cpu"), torch.float32
     choices = {n: choose(cells.get(n).graph, cpu, float32) for n in cells.names()}
