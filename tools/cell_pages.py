@@ -83,6 +83,7 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         "## Equations",
         f"```math\n{latex(graph)}\n```",
         f"```text\n{text(graph)}\n```",
+        shared(graph),
         about(cell),
         "## States",
         states(graph),
@@ -96,6 +97,18 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         "## Cite",
         bibtex(cell),
     )
+
+
+def shared(graph: Graph) -> str:
+    """Which names are not the cell's own."""
+    own = {name for name, _ in graph.named}
+    parts = [f"`{name}`" for name, _ in equations(graph) if name not in own]
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        return f"{parts[0]} is a part that the equations share; the cell has no name for it."
+    names = f"{parts[0]} {'to' if len(parts) > 2 else 'and'} {parts[-1]}"
+    return f"{names} are parts that the equations share; the cell has no names for them."
 
 
 def about(cell: Cell) -> str:

@@ -75,6 +75,14 @@ def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
     assert "| `u_o` | (H,) | 1 |" in plain["lstm_layernorm.md"]
 
 
+def test_parts_without_a_name_by_hand(plain: dict[str, str]) -> None:
+    assert (
+        "`s1` is a part that the equations share; the cell has no name for it." in plain["cfc.md"]
+    )
+    assert "`s1` to `s21` are parts that" in plain["lstm_layernorm.md"]
+    assert "parts that" not in plain["lstm.md"]
+
+
 def test_speed_and_diagrams_come_from_files_beside_the_pages(
     tool: ModuleType, tmp_path: Path
 ) -> None:

@@ -20,9 +20,13 @@ Layer = Recurrent | ConvRecurrent
 
 
 @pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")  # read when Keras is imported, once
-    return pytest.importorskip("keras", reason="Keras is not installed (pip install recurra[test])")
+def keras(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Imported on PyTorch if no other backend is asked for; it writes a file where it lives."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        missing = "Keras is not installed (pip install recurra[test])"
+        return pytest.importorskip("keras", reason=missing)
 
 
 def stacked(layer: Layer, kind: str, gates: str) -> np.ndarray:
