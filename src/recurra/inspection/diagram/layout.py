@@ -66,6 +66,7 @@ class Layout:
         width, height: of the body of the cell.
         boxes: by the keys of the nodes.
         lines: one for each edge.
+        rails: the states that run on top.
     """
 
     diagram: Diagram
@@ -73,6 +74,7 @@ class Layout:
     height: float
     boxes: dict[str, Box]
     lines: tuple[Line, ...]
+    rails: tuple[str, ...] = ()
 
 
 def layout(diagram: Diagram) -> Layout:
@@ -196,7 +198,7 @@ class _Board:
         boxes = {key: self.box(key) for key in self.diagram.nodes}
         width, height = self.size[0] * UNIT, self.size[1] * UNIT
         lines = tuple(self.lines[edge] for edge in self.diagram.edges)
-        return Layout(self.diagram, width, height, boxes, lines)
+        return Layout(self.diagram, width, height, boxes, lines, tuple(self.plan.rails))
 
     def on_rail(self, edge: Edge) -> bool:
         """Whether a line is part of a rail."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from recurra.errors import UnknownNameError
-
 THEMES = ("auto", "light", "dark")
 
 _LIGHT = {
@@ -51,7 +49,8 @@ _RULES = """
 text{font:17px "STIX Two Text","Latin Modern Roman",Cambria,"Times New Roman",Times,serif;
 fill:var(--ink);stroke:none;text-anchor:middle}
 .i{font-style:italic}
-.sub{font-size:70%}
+.sub{font-size:70%;font-style:italic}
+.small{font-size:13px}
 .big{font-size:22px}
 .on{text-anchor:start}
 .sign{font-size:15px;fill:var(--soft)}
@@ -59,13 +58,7 @@ fill:var(--ink);stroke:none;text-anchor:middle}
 
 
 def style_sheet(theme: str) -> str:
-    """The rules of a theme; auto follows what the reader's screen prefers.
-
-    Raises:
-        UnknownNameError: there is no such theme.
-    """
-    if theme not in THEMES:
-        raise UnknownNameError("theme", theme, THEMES)
+    """The rules of a theme of THEMES; auto follows what the reader's screen prefers."""
     first = _DARK if theme == "dark" else _LIGHT
     sheet = f".recurra-cell{{{_variables(first)}}}"
     if theme == "auto":
