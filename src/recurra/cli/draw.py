@@ -67,8 +67,7 @@ def _draw(
     The file is an SVG of its own: it fetches nothing, and its style is inside. With --json: nodes
     and lines with their places instead, and the file too where -o names one.
     """
-    from recurra.inspection.diagram import draw, place
-    from recurra.inspection.diagram.facts import facts
+    from recurra.inspection.diagram import draw, facts, place
 
     text = draw(name, unroll, interiors=interiors, theme=theme)
     if out != _STDOUT:

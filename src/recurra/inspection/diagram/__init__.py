@@ -28,11 +28,11 @@ from typing import Any
 from recurra import cells
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Cell, Graph
-from recurra.inspection.diagram.facts import facts
-from recurra.inspection.diagram.layout import Layout, layout
+from recurra.inspection.diagram.data import facts
+from recurra.inspection.diagram.layout import Layout, lay_out
 from recurra.inspection.diagram.reduction import reduce
 from recurra.inspection.diagram.style import THEMES
-from recurra.inspection.diagram.svg import svg
+from recurra.inspection.diagram.svg import svg_text
 
 __all__ = ["INTERIORS", "MOST_STEPS", "draw", "facts", "place"]
 
@@ -49,7 +49,7 @@ def place(cell: Drawable) -> Layout:
         UnknownNameError: there is no cell of this name.
         CellError: the equations of a function are not legal.
     """
-    return layout(reduce(cell if isinstance(cell, Graph) else cells.get(cell).graph))
+    return lay_out(reduce(cell if isinstance(cell, Graph) else cells.get(cell).graph))
 
 
 def draw(cell: Drawable, unroll: int = 1, *, interiors: str = "all", theme: str = "auto") -> str:
@@ -77,4 +77,4 @@ def draw(cell: Drawable, unroll: int = 1, *, interiors: str = "all", theme: str 
         raise UnknownNameError("choice of interiors", interiors, INTERIORS)
     if theme not in THEMES:
         raise UnknownNameError("theme", theme, THEMES)
-    return svg(place(cell), unroll, interiors, theme)
+    return svg_text(place(cell), unroll, interiors, theme)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 from recurra.inspection.diagram.elements import Diagram, Edge, Node
 from recurra.inspection.diagram.lettering import width
@@ -77,7 +78,7 @@ class Layout:
     rails: tuple[str, ...] = ()
 
 
-def layout(diagram: Diagram) -> Layout:
+def lay_out(diagram: Diagram) -> Layout:
     """Coordinates for a diagram: the narrowest lattice on which all lines find a way."""
     planned = plan(diagram)
     for extra in range(ATTEMPTS):
@@ -91,10 +92,10 @@ def layout(diagram: Diagram) -> Layout:
 def half_size(node: Node) -> tuple[float, float]:
     """Half the width and half the height of a node, in pixels."""
     if node.kind == "gate":
-        return max(23.0, width(node.label) / 2 + 9), 17.0
+        return max(23.0, ceil(width(node.label) / 2 + 9)), 17.0
     if node.kind in ("product", "sum", "operator", "function"):
         text = width(node.label) / 2
-        return (13.0, 13.0) if text <= 8 else (text + 8, 13.0)
+        return (13.0, 13.0) if text <= 8 else (ceil(text + 8), 13.0)
     return 0.0, 0.0
 
 

@@ -39,7 +39,7 @@ class Moment:
         return "t" if far == 0 else f"t{'−' if far < 0 else '+'}{abs(far)}"
 
 
-def svg(layout: Layout, steps: int = 1, interiors: str = "all", theme: str = "auto") -> str:
+def svg_text(layout: Layout, steps: int = 1, interiors: str = "all", theme: str = "auto") -> str:
     """The text of an SVG file.
 
     Args:
