@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import combinations, pairwise
 
 import pytest
+from hypothesis import given, settings
 
 from recurra import cells
-from recurra.inspection.diagram import Layout
+from recurra.graph import Cell
+from recurra.inspection.diagram import Layout, place
 from support.drawn import Piece, overlap, pieces, placed, rectangles
+from support.random_cells import random_cells
 
 NEAR = 3.0  # pixels that must be left between a node and what passes it
 
@@ -119,6 +122,12 @@ def test_a_carried_state_runs_straight_through(name: str) -> None:
         assert all(y == height for line in rail for _, y in line.points)
         ends = sorted(x for line in rail for x in (line.points[0][0], line.points[-1][0]))
         assert (ends[0], ends[-1]) == (0.0, layout.width)
+
+
+@given(random_cells())
+@settings(max_examples=15)
+def test_any_cell_finds_room(random: Cell) -> None:
+    assert faults(place(random)) == []
 
 
 def test_no_value_runs_far_backwards_in_the_classic_cells() -> None:
