@@ -154,6 +154,17 @@ def test_a_chain_of_steps() -> None:
     assert "ct" not in texts[1]  # stands once between two steps
 
 
+def test_lines_end_in_arrows_unless_they_go_on() -> None:
+    steps = [g for g in parsed("lstm", 2).iter(f"{SVG}g") if g.get("data-step") is not None]
+    for step, last in zip(steps, (False, True), strict=True):
+        for edge in step.iter(f"{SVG}g"):
+            target = edge.get("data-to")
+            if target:
+                heads = [p for p in edge.iter(f"{SVG}path") if p.get("class") == "head"]
+                goes_on = target == "join:1" or (target.startswith("after:") and not last)
+                assert len(heads) == (not goes_on), target
+
+
 def test_a_chain_with_its_middle_open() -> None:
     root = parsed("lstm", 3, "middle")
     steps = [g for g in root.iter(f"{SVG}g") if g.get("data-step") is not None]

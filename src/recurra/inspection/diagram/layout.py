@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
+from recurra.errors import UsageError
 from recurra.inspection.diagram.elements import Diagram, Edge, Node
 from recurra.inspection.diagram.lettering import width
 from recurra.inspection.diagram.placement import Plan, plan
@@ -24,7 +25,7 @@ from recurra.inspection.diagram.wiring import Job, wire
 
 UNIT = 16.0  # pixels between two lines of the lattice
 CLEAR = 8.0  # pixels between a node and a line that passes it
-ATTEMPTS = 8
+ATTEMPTS = 20
 _MARGIN = 4  # lattice lines between the sides of the cell and its first and last column
 
 _ENTER = {
@@ -79,14 +80,21 @@ class Layout:
 
 
 def lay_out(diagram: Diagram) -> Layout:
-    """Coordinates for a diagram: the narrowest lattice on which all lines find a way."""
+    """Coordinates for a diagram: the narrowest lattice on which all lines find a way.
+
+    Raises:
+        UsageError: there is none within reason.
+    """
     planned = plan(diagram)
     for extra in range(ATTEMPTS):
         try:
             return _Board(diagram, planned, extra).run()
         except NoRoute:
             continue
-    raise AssertionError(f"no lines for {diagram.name}")
+    raise UsageError(
+        f"the lines of cell {diagram.name} find no way in a diagram. Split its longest equation "
+        "into named parts."
+    )
 
 
 def half_size(node: Node) -> tuple[float, float]:

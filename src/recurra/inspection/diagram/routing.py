@@ -131,7 +131,7 @@ class Lattice:
             across = self.along[then < 2][new]
             if (self.closed[new] and not is_end) or self.along[then > 1][new] != _FREE:
                 continue
-            if across != _FREE and (across == own or is_end):
+            if across == own:
                 continue
             price = 1.0 + (CROSSING if across else 0.0)
             if turns:  # rather late than early
@@ -143,16 +143,12 @@ class Lattice:
         own = self.nets.setdefault(net, len(self.nets) + 1)
         tree = self.trees.setdefault(own, {})
         tree.setdefault(self.number(path[0]), 0)
-        before = -1
         for a, b in pairwise(path):
             then = STEPS.index((b[0] - a[0], b[1] - a[1]))
             start, end = self.number(a), self.number(b)
             tree[start] |= 1 << then
             tree.setdefault(end, 0)
             self.along[then > 1][start] = self.along[then > 1][end] = own
-            if before not in (-1, then):
-                self.along[then < 2][start] = own
-            before = then
         for point in (path[0], path[-1]):
             for along in self.along:
                 along[self.number(point)] = own

@@ -38,19 +38,18 @@ _RULES = """
 .bg{fill:var(--paper)}
 .body{fill:var(--body);stroke:var(--rim);stroke-width:1.5}
 .halo{fill:none;stroke:var(--body);stroke-width:6}
-.edge path{fill:none;stroke:var(--ink);stroke-width:1.8}
-.edge.rail path{stroke-width:2.8}
+.edge path{fill:none;stroke:var(--ink);stroke-width:2}
+.edge.rail path{stroke-width:3}
 .edge .head{fill:var(--ink);stroke:none}
 .node>*{stroke-width:1.5}
 .gate>rect{fill:var(--gate);stroke:var(--gate-rim)}
 .point>rect{fill:var(--point);stroke:var(--point-rim)}
-.in>circle{fill:var(--in);stroke:var(--in-rim)}
-.out>circle{fill:var(--out);stroke:var(--out-rim)}
+.in>rect{fill:var(--in);stroke:var(--in-rim)}
+.out>rect{fill:var(--out);stroke:var(--out-rim)}
 text{font:17px "STIX Two Text","Latin Modern Roman",Cambria,"Times New Roman",Times,serif;
 fill:var(--ink);stroke:none;text-anchor:middle}
 .i{font-style:italic}
 .sub{font-size:70%;font-style:italic}
-.small{font-size:13px}
 .big{font-size:22px}
 .on{text-anchor:start}
 .sign{font-size:15px;fill:var(--soft)}

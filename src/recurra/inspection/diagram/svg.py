@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
+from math import ceil
 
 from recurra.inspection.diagram.layout import Box, Layout, Line
 from recurra.inspection.diagram.lettering import SIZE, name_width, names_on_lines, width
@@ -186,14 +187,15 @@ def _node(box: Box, moment: Moment) -> str:
 
 
 def _circle(box: Box, moment: Moment) -> str:
-    """An input below the cell, or an output above it."""
+    """An input below the cell, or an output above it; wider where its name is long."""
     y = box.y + (STUB if box.node.kind == "input" else -STUB)
     name = box.node.value
-    small = ' class="small"' if name_width(name, moment.time()) > 1.7 * CIRCLE else ""
+    half = max(CIRCLE, ceil(name_width(name, moment.time()) / 2 + 8))
     text = _name(name, "" if name == "t" else moment.time())
     return (
-        f'<circle cx="{number(box.x)}" cy="{number(y)}" r="{number(CIRCLE)}"/>'
-        f'<text x="{number(box.x)}" y="{number(y + 5)}"{small}>{text}</text>'
+        f'<rect x="{number(box.x - half)}" y="{number(y - CIRCLE)}" width="{number(2 * half)}" '
+        f'height="{number(2 * CIRCLE)}" rx="{number(CIRCLE)}"/>'
+        f'<text x="{number(box.x)}" y="{number(y + 5)}">{text}</text>'
     )
 
 
