@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from recurra.citations import cite as cite
     from recurra.graph import cell as cell
+    from recurra.inspection import record as record
     from recurra.nn import GRU as GRU
     from recurra.nn import LSTM as LSTM
     from recurra.nn import RNN as RNN
@@ -39,8 +40,9 @@ _HOMES = {
     "cite": "recurra.citations",
     "fit": "recurra.training",
     "load": "recurra.training",
+    "record": "recurra.inspection",
 }
-_ROOMS = ("backends", "cells", "data", "errors", "graph", "nn", "tasks", "training")
+_ROOMS = ("backends", "cells", "data", "errors", "graph", "inspection", "nn", "tasks", "training")
 
 __all__ = ["__version__", *sorted(_HOMES), *_ROOMS]
 

@@ -35,10 +35,12 @@ class Call:
         """The call of the layer above, which gets these sequences of the one below."""
         return replace(self, extra={**self.extra, **values})
 
-    def read(self, x: Tensor, graph: Graph, direction: str) -> dict[str, Tensor]:
+    def read(
+        self, x: Tensor, graph: Graph, direction: str, added: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
         """Every sequence that the graph reads in a direction, by name, each (T, B, size)."""
         steps = x.shape[0]
-        values = {"x": x, **self.extra}
+        values = {"x": x, **self.extra, **added}
         if self.reset is not None:
             forward = direction == "forward"
             values["reset"] = self.reset if forward else _backwards(self.reset, self.sequences)

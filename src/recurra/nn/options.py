@@ -38,7 +38,8 @@ def _variant(
     reset: bool,
     shown: tuple[str, ...],
 ) -> str:
-    graph = replace(graph, shown=shown) if shown else graph
+    if shown:
+        graph = replace(graph, shown=tuple(dict.fromkeys((*shown, *graph.shown))))
     if recurrent_dropout:
         graph = with_recurrent_dropout(graph)
     if zoneout:

@@ -24,6 +24,7 @@ from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
+from recurra.nn.visitor import Place, Visit, added_inputs, rewritten
 from recurra.nn.weighted import Weighted, count
 
 _SHOWN: dict[str, Any] = {
@@ -218,14 +219,14 @@ class Recurrent(Weighted):
         masked = False
         if self.training and self.recurrent_dropout:
             masked = True  # a truth in a branch is known to torch.compile, a comparison is not
-        graph = variant(
-            self.graph,
-            masked,
-            tuple(self.zoneout),
-            call.reset is not None,
-            self.shown if layer + 1 < self.num_layers else (),
-        )
-        sequences = call.read(x, self.graph, direction) | self._zoneout_masks(x)
+        handed = self.shown if layer + 1 < self.num_layers else ()
+        own, place = self.graph, Place(layer, direction)
+        added = {}
+        if self.visitors:
+            added = added_inputs(self.visitors, own, place, x)
+            own = rewritten(self.visitors, own, place)
+        graph = variant(own, masked, tuple(self.zoneout), call.reset is not None, handed)
+        sequences = call.read(x, self.graph, direction, added) | self._zoneout_masks(x)
         per_row, weights = self._per_row(graph, suffix, x), self.weights(suffix)
         values = steps * rows * self.hidden_size
 
@@ -241,8 +242,14 @@ class Recurrent(Weighted):
         results = (output, *after[len(before) :])  # behind the states comes what is shown
         if direction == "reverse":
             results = tuple(map(call.sequences.reversed, results))
-        output, *shown = results
-        return output, after[: len(before)], dict(zip(self.handed_on, shown, strict=False))
+        output, *rest = results
+        shown = dict(zip(dict.fromkeys((*handed, *own.shown)), rest, strict=True))
+        if self.visitors:
+            named = dict(zip(self.graph.state_names, before, strict=True))
+            for visitor in self.visitors:
+                visitor.visit(own, place, Visit(shown, named, call.sequences.lengths))
+        on = {leaf: shown[name] for leaf, name in self.handed_on.items()} if handed else {}
+        return output, after[: len(before)], on
 
     def _zoneout_masks(self, x: Tensor) -> dict[str, Tensor]:
         steps, rows = x.shape[:2]

@@ -18,6 +18,7 @@ from recurra.graph.rewrite import without_biases
 from recurra.nn import initial
 from recurra.nn.fixed import fixed_weight
 from recurra.nn.layout import Stack
+from recurra.nn.visitor import Visitor
 
 DIRECTIONS = ("forward", "reverse")
 
@@ -27,7 +28,10 @@ class Weighted(nn.Module):
 
     Attributes:
         handed_on: what a layer hands to the one above beside its output, as {"c_below": "c"}.
+        visitors: what looks into its calls; see `recurra.nn.visitor.visiting`.
     """
+
+    visitors: tuple[Visitor, ...] = ()
 
     def __init__(
         self,
@@ -94,7 +98,7 @@ class Weighted(nn.Module):
         """The end of the names of a layer's parameters; all tied layers have those of the first."""
         return place_suffix(0 if self.tied else layer, direction)
 
-    def _features(self, layer: int) -> int:
+    def features(self, layer: int) -> int:
         """I, features that a layer reads."""
         return len(self.directions) * self.output_size if layer else self.input_size
 
@@ -103,14 +107,14 @@ class Weighted(nn.Module):
         x = self.graph.leaf("x")
         assert x is not None
         (letter,) = self.graph.shape(x)
-        if self.tied and self.num_layers > 1 and self._features(0) != self._features(1):
+        if self.tied and self.num_layers > 1 and self.features(0) != self.features(1):
             raise UsageError(
-                f"tied layers have one set of weights, and layer 0 would read {self._features(0)} "
-                f"features, the others {self._features(1)}. Choose input_size={self._features(1)}, "
+                f"tied layers have one set of weights, and layer 0 would read {self.features(0)} "
+                f"features, the others {self.features(1)}. Choose input_size={self.features(1)}, "
                 "or put a linear layer before."
             )
         for layer in range(self.num_layers if letter != "I" else 0):
-            given, needed = self._features(layer), self.sizes[letter]
+            given, needed = self.features(layer), self.sizes[letter]
             if given != needed:
                 raise UsageError(
                     f"cell {self.cell.name} joins x with its units, so layer {layer} needs "
@@ -119,7 +123,7 @@ class Weighted(nn.Module):
                 )
 
     def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
-        sizes = {"I": self._features(layer), **self.sizes}
+        sizes = {"I": self.features(layer), **self.sizes}
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
             empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)

@@ -1,0 +1,113 @@
+"""The recurrent layers of a model, recurra's and torch's, with visitors on each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from recurra.errors import UsageError, WeightsError
+from recurra.nn import from_torch
+from recurra.nn.visitor import Visitor, visiting
+from recurra.nn.weighted import Weighted
+
+ROOT = "rnn"  # the path of a model that is itself the layer
+_NEAR = {torch.float32: 1e-4, torch.float64: 1e-10}
+
+
+def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
+    """The recurrent layers of a model by their path, in its own order.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = {
+        path or ROOT: module
+        for path, module in model.named_modules()
+        if isinstance(module, Weighted | nn.RNNBase)
+    }
+    if not found:
+        raise UsageError(
+            f"{type(model).__name__} has no recurrent layer: no recurra.Recurrent and no "
+            "torch.nn.RNN, LSTM or GRU. A loop over cells of torch can be written as one of these."
+        )
+    return found
+
+
+@contextmanager
+def visited(
+    model: nn.Module, visitor: Callable[[str, Weighted], Visitor], replacing: bool
+) -> Iterator[None]:
+    """Within it, each recurrent layer of the model has a visitor.
+
+    Args:
+        model: any module.
+        visitor: makes the visitor of a layer, from its path and the layer.
+        replacing: whether layers of torch give out what their twin of recurra computes; else their
+            own output, which the twin's must equal.
+
+    Raises:
+        UsageError: the model has no recurrent layer.
+    """
+    with ExitStack() as stack:
+        for path, module in layers(model).items():
+            if isinstance(module, Weighted):
+                stack.enter_context(visiting(module, visitor(path, module)))
+            else:
+                stack.enter_context(_twin_of(path, module, visitor, replacing))
+        yield
+
+
+@contextmanager
+def _twin_of(
+    path: str,
+    module: nn.RNNBase,
+    visitor: Callable[[str, Weighted], Visitor],
+    replacing: bool,
+) -> Iterator[None]:
+    """A layer of torch, run again by its twin in recurra, with the very same parameters."""
+    twin = from_torch(module)
+    for name, parameter in module.named_parameters():
+        setattr(twin, name, parameter)
+
+    def run(module: nn.RNNBase, args: Any, kwargs: Any, output: Any) -> Any:
+        again = twin.train(module.training)(*args, **kwargs)
+        if replacing:
+            return again
+        _compare(path, output, again)
+        return None
+
+    with visiting(twin, visitor(path, twin)):
+        handle = module.register_forward_hook(run, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def _compare(path: str, theirs: Any, ours: Any) -> None:
+    """Refuse to go on if the twin gives out something else.
+
+    Raises:
+        WeightsError: it does.
+    """
+    for their, our in zip(_tensors(theirs), _tensors(ours), strict=True):
+        near = _NEAR.get(their.dtype, 1e-2)
+        if not torch.allclose(their.to(our), our, rtol=near, atol=near, equal_nan=True):
+            most = (their.to(our) - our).abs().max().item()
+            raise WeightsError(
+                f"{path} gives out something else than its equations do (by up to {most:.2g}): the "
+                "layer is changed by a hook or a subclass. Record the layer without it."
+            )
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, PackedSequence):
+        return [value.data]
+    return [tensor for one in value for tensor in _tensors(one)]
