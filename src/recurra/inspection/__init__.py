@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from recurra.inspection.output_contributions import (
         contributions_to_output as contributions_to_output,
     )
+    from recurra.inspection.probe import Probe as Probe
+    from recurra.inspection.probe import find_units as find_units
+    from recurra.inspection.probe import find_units_of as find_units_of
     from recurra.inspection.radius import spectral_radii as spectral_radii
     from recurra.inspection.ranges import find_gates as find_gates
     from recurra.inspection.recorder import record as record
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
+    "find_units_of": "probe",
+    "find_units": "probe",
+    "Probe": "probe",
     "influence_matrix": "influence",
     "occlusion": "attribution",
     "integrated_gradients": "attribution",
