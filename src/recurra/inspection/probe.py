@@ -76,7 +76,7 @@ def find_units(
         UsageError: labels that are all the same where they are fitted or measured, or no groups to
             hold out.
     """
-    states, labels = states.detach().flatten(1).double().cpu(), _labels(labels, len(states))
+    states, labels = states.detach().flatten(1).cpu().double(), _labels(labels, len(states))
     groups = torch.arange(len(states)) if groups is None else groups.cpu()
     if groups.shape != labels.shape:
         raise ShapeError(f"{tuple(groups.shape)} groups were given for {len(labels)} examples.")
