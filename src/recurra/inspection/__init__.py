@@ -6,12 +6,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.inspection.editing import Add as Add
+    from recurra.inspection.editing import Hold as Hold
+    from recurra.inspection.editing import Scale as Scale
+    from recurra.inspection.editing import edit as edit
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
-_HOMES = {"Part": "recording", "Recording": "recording", "record": "recorder"}
+_HOMES = {
+    "Add": "editing",
+    "Hold": "editing",
+    "Part": "recording",
+    "Recording": "recording",
+    "Scale": "editing",
+    "edit": "editing",
+    "record": "recorder",
+}
 
 __all__ = sorted(_HOMES)
 

@@ -19,6 +19,18 @@ ROOT = "rnn"  # the path of a model that is itself the layer
 _NEAR = {torch.float32: 1e-4, torch.float64: 1e-10}
 
 
+def module_of(model: Any) -> nn.Module:
+    """The module behind a model, or behind what `recurra.load` gave, as its attribute `model`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    found = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    if isinstance(found, nn.Module):
+        return found
+    raise UsageError(f"a {type(model).__name__} is no model; give a torch.nn.Module or a run.")
+
+
 def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
     """The recurrent layers of a model by their path, in its own order.
 
@@ -71,10 +83,12 @@ def _twin_of(
 ) -> Iterator[None]:
     """A layer of torch, run again by its twin in recurra, with the very same parameters."""
     twin = from_torch(module)
-    for name, parameter in module.named_parameters():
+    for name, parameter in module.named_parameters(remove_duplicate=False):
         setattr(twin, name, parameter)
 
-    def run(module: nn.RNNBase, args: Any, kwargs: Any, output: Any) -> Any:
+    def run(called: nn.RNNBase, args: Any, kwargs: Any, output: Any) -> Any:
+        if called is not module:  # a copy, which was given the hook too
+            return None
         again = twin.train(module.training)(*args, **kwargs)
         if replacing:
             return again

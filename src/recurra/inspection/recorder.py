@@ -101,9 +101,9 @@ class Tape:
         """What records one layer."""
         return _Recorder(self, path, layer)
 
-    def wanted(self, part: str, graph: Graph) -> tuple[str, ...]:
+    def wanted(self, part: str, values: Iterable[str]) -> tuple[str, ...]:
         """The values of a part that are to be kept."""
-        values = observable(graph)
+        values = tuple(values)
         self._known |= dict.fromkeys(f"{part}.{name}" for name in values)
         return chosen(self.patterns, part, values)
 
@@ -115,7 +115,8 @@ class Tape:
             self._before.setdefault(f"{name}.{state}", value)
         rows = next(iter(visit.before.values())).shape[0]
         for wanted in names:
-            kept = _padded(_of_all(visit.values[wanted], rows), visit.lengths)
+            value = (visit.values if wanted in visit.values else visit.further)[wanted]
+            kept = _padded(_of_all(value, rows), visit.lengths)
             self._values.setdefault(f"{name}.{wanted}", []).append(kept)
 
     def recording(self, model: nn.Module, output: Any) -> Recording:
@@ -153,14 +154,15 @@ class _Recorder(Visitor):
     def rewrite(self, graph: Graph, place: Place) -> Graph:
         """See `Visitor`."""
         self._plain[place] = graph
-        return showing(graph, self._tape.wanted(f"{self._path}.{place}", graph))
+        return showing(graph, self._tape.wanted(f"{self._path}.{place}", observable(graph)))
 
     def visit(self, graph: Graph, place: Place, visit: Visit) -> None:
         """See `Visitor`."""
         name, layer, plain = f"{self._path}.{place}", self._layer, self._plain[place]
         sizes = {"I": layer.features(place.layer), **layer.sizes}
         own = Part(layer.cell.name, plain, sizes, *place)
-        self._tape.add(name, own, self._tape.wanted(name, plain), visit)
+        names = self._tape.wanted(name, (*observable(plain), *visit.further))
+        self._tape.add(name, own, names, visit)
 
 
 def _of_all(value: Tensor, rows: int) -> Tensor:
