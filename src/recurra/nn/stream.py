@@ -204,12 +204,22 @@ class Stream:
 
     def _inputs(self, number: int, like: Tensor) -> dict[str, Tensor]:
         """What visitors give to a layer in the next step, each (1, B, size)."""
-        if not self._visitors:
+        visitors, layer = self._visitors, self._layer
+        if not visitors:
             return {}
-        layer = self._layer
         x = like.new_zeros(1, self.batch, layer.features(number))
-        place = Place(number, DIRECTIONS[0])
-        return added_inputs(self._visitors, layer.graph, place, x)
+        before = [visitor.position for visitor in visitors]
+        self._tell(0)
+        try:
+            return added_inputs(visitors, layer.graph, Place(number, DIRECTIONS[0]), x)
+        finally:
+            for visitor, position in zip(visitors, before, strict=True):
+                visitor.position = position
+
+    def _tell(self, more: int) -> None:
+        """Tell visitors which step comes next, or so many after it."""
+        for visitor in self._visitors:
+            visitor.position = self._ahead.get(visitor, 0) + self.t + more
 
     def _room(self, number: int, like: Tensor) -> dict[str, Tensor]:
         """Where the inputs of a layer's visitors lie in every step."""
@@ -218,14 +228,12 @@ class Stream:
 
     @torch.no_grad()
     def _put_added(self) -> None:
-        for visitor in self._visitors:
-            visitor.position = self._ahead.get(visitor, 0) + self.t
+        """Put what visitors give to the next step in its place."""
         for number, rooms in enumerate(self._added):
             if rooms:
                 for name, value in self._inputs(number, next(iter(rooms.values()))).items():
                     rooms[name].copy_(value)
-        for visitor in self._visitors:
-            visitor.position += 1
+        self._tell(1)
 
     # Weights
 
