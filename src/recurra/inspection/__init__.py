@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
+    from recurra.inspection.storage import load_recording as load_recording
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
@@ -22,6 +23,7 @@ _HOMES = {
     "Recording": "recording",
     "Scale": "editing",
     "edit": "editing",
+    "load_recording": "storage",
     "record": "recorder",
 }
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.inspection.address import Address, chosen
-from recurra.inspection.layers import visited
+from recurra.inspection.layers import module_of, visited
 from recurra.inspection.recording import Part, Recording
 from recurra.inspection.values import observable, showing
 from recurra.nn.sequence import Lengths
@@ -21,7 +21,7 @@ from recurra.nn.weighted import Weighted
 
 
 def record(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     names: str | Iterable[str] | None = None,
     lengths: Lengths = None,
@@ -31,7 +31,8 @@ def record(
     Args:
         model: a layer of recurra, or any module that contains some, or `torch.nn.RNN`, `LSTM` and
             `GRU`. Layers of torch run once more through recurra's cells, from their own weights;
-            what both give out is checked to be equal.
+            what both give out is checked to be equal. Or what `recurra.load` gave, or anything
+            else with a method `record(inputs, names)`, which then does it.
         inputs: what the model takes: one argument, a tuple of them, or a mapping of them by name.
         names: what to keep: addresses or patterns, as "rnn.0.forward.f", "*.f", "f", "*_pre"; None
             for all values, before and after their activations. Few cost next to nothing.
@@ -51,13 +52,21 @@ def record(
         >>> recording["rnn.0.forward.f"].shape
         torch.Size([5, 2, 8])
     """
-    patterns = None
+    own = getattr(model, "record", None)
+    if callable(own) and not isinstance(model, nn.Module):
+        return _checked(own(inputs, names))
+    model, patterns = module_of(model), None
     if names is not None:
         patterns = [Address.parse(name) for name in ([names] if isinstance(names, str) else names)]
     tape = Tape(patterns)
     with evaluating(model), visited(model, tape.visitor, replacing=False):
         output = called(model, inputs, lengths)
     return tape.recording(model, output)
+
+
+def _checked(recording: Any) -> Recording:
+    assert isinstance(recording, Recording)
+    return recording
 
 
 @contextmanager
