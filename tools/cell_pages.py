@@ -20,7 +20,7 @@ import torch
 
 from recurra import cells
 from recurra.backends import choose
-from recurra.citations import sources
+from recurra.citations import LAYERS, sources
 from recurra.graph import Cell, Expression, Graph, latex, text
 from recurra.graph.facts import hoisted, is_linear, parameters_per_unit, stages
 from recurra.graph.notation import equations
@@ -54,6 +54,17 @@ def index(found: Sequence[Cell]) -> str:
         "Each page is written from the equations that run. I is the size of the input, H the "
         "number of units of a layer.",
         table_of_cells,
+        "## Layers with a paper of their own",
+        "They are in `recurra.nn`, run on the reference backend, and `recurra cite` knows them. "
+        "Nearly any other cell runs over maps too (`ConvRecurrent`), and any on a memory that is "
+        "looked at in each step (`AttentionDecoder`).",
+        table(
+            ("layer", "year", "cell", "runs over"),
+            [
+                (f"`{n}`", str(o.year), f"[{o.cell}]({o.cell}.md)", o.over)
+                for n, o in LAYERS.items()
+            ],
+        ),
     )
 
 
@@ -72,6 +83,7 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         "## Equations",
         f"```math\n{latex(graph)}\n```",
         f"```text\n{text(graph)}\n```",
+        shared(graph),
         about(cell),
         "## States",
         states(graph),
@@ -81,10 +93,22 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         step(graph),
         "## How it runs",
         runs(graph),
-        f"Measured speed: {speed or 'not measured yet'}.",
+        f"Measured speed: {speed or unmeasured(cell)}.",
         "## Cite",
         bibtex(cell),
     )
+
+
+def shared(graph: Graph) -> str:
+    """Which names are not the cell's own."""
+    own = {name for name, _ in graph.named}
+    parts = [f"`{name}`" for name, _ in equations(graph) if name not in own]
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        return f"{parts[0]} is a part that the equations share; the cell has no name for it."
+    names = f"{parts[0]} {'to' if len(parts) > 2 else 'and'} {parts[-1]}"
+    return f"{names} are parts that the equations share; the cell has no names for them."
 
 
 def about(cell: Cell) -> str:
@@ -158,6 +182,11 @@ def runs(graph: Graph) -> str:
         return "In fused kernels on a CPU; small calls and other devices on the reference backend."
     because = "; ".join(why for name, why in choice.refused if name == "cpu")
     return f"On the reference backend: {because}."
+
+
+def unmeasured(cell: Cell) -> str:
+    command = f"python benchmarks/run.py --tables cells --cell lstm,{cell.name}"
+    return f"not measured yet; `{command}` does"
 
 
 def bibtex(cell: Cell) -> str:

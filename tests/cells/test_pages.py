@@ -16,14 +16,18 @@ FOLDER = ROOT / "docs" / "cells"
 REMEDY = "run `python tools/cell_pages.py`"
 
 
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cell_pages", ROOT / "tools" / "cell_pages.py")
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return loaded("cell_pages")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,8 @@ def test_a_page_by_hand(plain: dict[str, str]) -> None:
     assert "all steps at once: `W_h @ x`." in page
     assert "1. `U_h @ h`\n" in page
     assert "In fused kernels on a CPU" in page
-    assert "Measured speed: not measured yet." in page
+    command = "python benchmarks/run.py --tables cells --cell lstm,elman"
+    assert f"Measured speed: not measured yet; `{command}` does." in page
 
 
 def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
@@ -70,6 +75,14 @@ def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
     assert "| `u_o` | (H,) | 1 |" in plain["lstm_layernorm.md"]
 
 
+def test_parts_without_a_name_by_hand(plain: dict[str, str]) -> None:
+    assert (
+        "`s1` is a part that the equations share; the cell has no name for it." in plain["cfc.md"]
+    )
+    assert "`s1` to `s21` are parts that" in plain["lstm_layernorm.md"]
+    assert "parts that" not in plain["lstm.md"]
+
+
 def test_speed_and_diagrams_come_from_files_beside_the_pages(
     tool: ModuleType, tmp_path: Path
 ) -> None:
@@ -79,3 +92,31 @@ def test_speed_and_diagrams_come_from_files_beside_the_pages(
     assert "Measured speed: faster than light." in pages["gru.md"]
     assert "](lstm.svg)" in pages["lstm.md"]
     assert "](gru.svg)" not in pages["gru.md"]
+
+
+def test_measured_speeds_by_hand(tmp_path: Path) -> None:
+    """In milliseconds; `gru` was measured in one use only, and `ran` in an earlier run."""
+    found, target = tmp_path / "found.json", tmp_path / "speed.json"
+    times = {
+        "lstm": {"training": 20.0, "inference": 5.0},
+        "elman": {"training": 6.0, "inference": 1.0},
+        "nas": {"training": 30.0, "inference": 13.0},
+        "gru": {"training": 16.0, "inference": None},
+    }
+    rows = [
+        {"cell": cell, "use": use, "time": ms and {"median": ms / 1e3}}
+        for cell, uses in times.items()
+        for use, ms in uses.items()
+    ]
+    machine = {"threads": 2, "processor": "a processor", "instructions": "AVX2"}
+    found.write_text(json.dumps({"machine": machine, "cells": rows}))
+    target.write_text(json.dumps({"ran": "fast", "elman": "slow"}))
+    loaded("cell_speed").main(found, target)
+    where = "(T 50, B 30, I = H = 300, 2 threads of a processor, AVX2)"
+    said = {
+        "elman": "fast: training 6 ms, 0.30 of the LSTM's; inference 1 ms, 0.20",
+        "lstm": "like the LSTM: training 20 ms, 1.00 of the LSTM's; inference 5 ms, 1.00",
+        "nas": "slower than the LSTM: training 30 ms, 1.50 of the LSTM's; inference 13 ms, 2.60",
+    }
+    expected = {name: f"{words} of the LSTM's {where}" for name, words in said.items()}
+    assert json.loads(target.read_text()) == {**expected, "ran": "fast"}
