@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from recurra.inspection.contributions import Contributions as Contributions
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
     from recurra.inspection.diagram import draw as draw
+    from recurra.inspection.editing import Add as Add
+    from recurra.inspection.editing import Hold as Hold
+    from recurra.inspection.editing import Scale as Scale
+    from recurra.inspection.editing import edit as edit
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
     from recurra.inspection.gradients import Gradient as Gradient
@@ -38,24 +42,29 @@ if TYPE_CHECKING:
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
+    from recurra.inspection.storage import load_recording as load_recording
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
+    "Add": "editing",
     "Attribution": "attribution",
     "Contributions": "contributions",
     "Fault": "faults",
     "Gradient": "gradients",
     "Health": "health",
+    "Hold": "editing",
     "Memory": "memories",
     "OutputContributions": "output_contributions",
     "Part": "recording",
     "Probe": "probe",
     "Recording": "recording",
+    "Scale": "editing",
     "check_health": "health",
     "contributions_to_logits": "output_contributions",
     "contributions_to_output": "output_contributions",
     "contributions_to_state": "contributions",
     "draw": "diagram",
+    "edit": "editing",
     "find_gates": "ranges",
     "find_memories": "memories",
     "find_units": "probe",
@@ -66,6 +75,7 @@ _HOMES = {
     "half_lives": "health",
     "influence_matrix": "influence",
     "integrated_gradients": "attribution",
+    "load_recording": "storage",
     "occlusion": "attribution",
     "record": "recorder",
     "spectral_radii": "radius",
