@@ -60,7 +60,7 @@ def _alone(tensors: Sequence[Tensor]) -> bool:
     return (
         not torch._C._len_torch_dispatch_stack()
         and not torch.compiler.is_compiling()
-        and not torch.autograd._profiler_enabled()
+        and not torch._C._autograd._profiler_enabled()
         and all(type(tensor) in _PLAIN for tensor in tensors)
     )
 
