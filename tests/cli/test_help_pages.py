@@ -24,6 +24,7 @@ PAGES = [
     ("show", "--help"),
     ("cite", "--help"),
     ("info", "--help"),
+    ("search", "--help"),
 ]
 
 
