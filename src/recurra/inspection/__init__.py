@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
+    from recurra.inspection.gradients import Gradient as Gradient
+    from recurra.inspection.gradients import gradients_through_time as gradients_through_time
     from recurra.inspection.health import Health as Health
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
+    "gradients_through_time": "gradients",
+    "Gradient": "gradients",
     "Part": "recording",
     "Recording": "recording",
     "record": "recorder",
