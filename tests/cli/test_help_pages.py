@@ -24,6 +24,7 @@ PAGES = [
     ("show", "--help"),
     ("cite", "--help"),
     ("info", "--help"),
+    ("inspect", "--help"),
     ("search", "--help"),
 ]
 

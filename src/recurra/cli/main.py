@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from recurra.cli import cells, cite, console, evaluate, generate, info, search, train
+from recurra.cli import cells, cite, console, evaluate, generate, info, inspect, search, train
 from recurra.cli.help import Group
 
 _EXAMPLES = """
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-for verb in (generate, evaluate, search, cells, cite, info):
+for verb in (generate, evaluate, inspect, search, cells, cite, info):
     verb.add_to(app)
 
 

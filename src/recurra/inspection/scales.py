@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.text import Text
 
-_HEAT = ("", "black on #b9a98a", "black on #dca63e", "black on #e8722a", "bold white on #c01f30")
-_WARM = ("", "black on #c2ad94", "black on #dd9a4e", "bold black on #e8722a")
-_COLD = ("", "black on #9db0c0", "black on #5fa2d6", "bold white on #1f66b5")
+_HEAT = (
+    "",
+    "#000000 on #b9a98a",
+    "#000000 on #dca63e",
+    "#000000 on #e8722a",
+    "bold #ffffff on #c01f30",
+)
+_WARM = ("", "#000000 on #c2ad94", "#000000 on #dd9a4e", "bold #000000 on #e8722a")
+_COLD = ("", "#000000 on #9db0c0", "#000000 on #5fa2d6", "bold #ffffff on #1f66b5")
 _HEAT_SIGNS, _WARM_SIGNS, _COLD_SIGNS = "·1234", "·123", "·abc"
 
 
@@ -49,15 +56,19 @@ class Scale:
         """One character for a value, where there is no colour; a space for NaN."""
         return " " if math.isnan(value) else self.signs[self.step(value)]
 
-    def legend(self, colour: bool) -> Text:
-        """The title and every step with its numbers."""
-        text = Text(f"{self.title}  ")
+    def legend(self, width: int, colour: bool) -> Iterator[Text]:
+        """The title and every step with its numbers, in lines that fit."""
+        text = Text(self.title)
+        gap = 2 if colour else 3
         for number, style in enumerate(self.styles):
             words = self._words(number)
-            text.append(f" {words} " if colour else f"{self.signs[number]} {words}", style)
-            text.append(" " if colour else "   ")
-        text.rstrip()
-        return text
+            entry = f" {words} " if colour else f"{self.signs[number]} {words}"
+            if len(text) + gap + len(entry) > width:
+                yield text
+                text = Text()
+            text.append(" " * gap if text else "")
+            text.append(entry, style if colour else "")
+        yield text
 
     def _words(self, number: int) -> str:
         low = self.bounds[number - 1] if number else self.ends[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _PLAIN = "_.-:=+*#"
@@ -42,7 +43,7 @@ def _fitted(values: Sequence[float], width: int) -> list[float]:
     """At most `width` values, each the mean of its share of them."""
     count = min(width, len(values))
     edges = [number * len(values) // count for number in range(count + 1)] if count else [0]
-    return [_mean(values[low:high]) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [_mean(values[low:high]) for low, high in pairwise(edges)]
 
 
 def _mean(values: Sequence[float]) -> float:

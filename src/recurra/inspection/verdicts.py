@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import HIGH, LOW, Gate, HalfLife, Health, Units
 
 Level = Literal["good", "note", "warning"]
@@ -33,16 +34,26 @@ class Verdict:
     address: str = ""
 
 
-def verdicts(health: Health) -> tuple[Verdict, ...]:
-    """A sentence for all that is remarkable; at least one."""
+def verdicts(
+    health: Health, gradients: Mapping[str, Gradient] | None = None
+) -> tuple[Verdict, ...]:
+    """A sentence for all that is remarkable; at least one.
+
+    Args:
+        health: of `check_health`.
+        gradients: of `gradients_through_time`, by address of the state.
+    """
     found = [
         *_of_fault(health),
         *(verdict for gate in health.gates for verdict in _of_gate(gate)),
         *(verdict for units in health.units for verdict in _of_units(units)),
         *(_of_memory(memory) for memory in health.half_lives),
+        *_of_gradients(health, gradients or {}),
     ]
     if not any(verdict.level == "warning" for verdict in found):
-        found.insert(0, Verdict("good", "No gate is stuck, no unit is dead, all values are finite."))
+        found.insert(
+            0, Verdict("good", "No gate is stuck, no unit is dead, all values are finite.")
+        )
     return tuple(found)
 
 
@@ -81,7 +92,9 @@ def _of_units(units: Units) -> Iterator[Verdict]:
         text = f"{units.address} has {still} units of {units.size} that never move."
         yield Verdict(level, text, units.address)
     if units.full is not None and units.full > _FULL:
-        text = f"{units.full:.0%} of {units.address} lie beyond 0.99, where tanh passes no gradient."
+        text = (
+            f"{units.full:.0%} of {units.address} lie beyond 0.99, where tanh passes no gradient."
+        )
         yield Verdict("warning", text, units.address)
 
 
@@ -93,6 +106,26 @@ def _of_memory(memory: HalfLife) -> Verdict:
         f"(median of its units), in the longest tenth for {in_steps(longest)} or more."
     )
     return Verdict("note", text, memory.address)
+
+
+def _of_gradients(health: Health, gradients: Mapping[str, Gradient]) -> Iterator[Verdict]:
+    """A sentence for each memory, or for each state of a part that has none."""
+    memories = {life.address for life in health.half_lives}
+    parts = {address.rpartition(".")[0] for address in memories}
+    for address, gradient in gradients.items():
+        if address.rpartition(".")[0] in parts and address not in memories:
+            continue  # what a gated cell remembers is in its memory, not in its output
+        if gradient.verdict == "exploding":
+            where = "" if gradient.tenfold is None else f" {in_steps(gradient.tenfold)} back"
+            text = f"The gradient of {address} explodes: it is ten times as large{where}."
+            yield Verdict("warning", text, address)
+        elif gradient.verdict == "vanishing":
+            left = in_steps(gradient.tenth or 0)
+            text = f"A tenth of the gradient of {address} is left {left} back."
+            yield Verdict("note", text, address)
+        else:
+            text = f"The gradient of {address} reaches the first step, more than a tenth of it."
+            yield Verdict("good", text, address)
 
 
 def in_steps(number: float) -> str:
