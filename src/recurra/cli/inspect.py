@@ -130,8 +130,8 @@ def _as_json(report: Report) -> dict[str, Any]:
     """All numbers of a report."""
     from recurra.inspection.health import check_health
     from recurra.inspection.predictions import predictions
+    from recurra.inspection.summary import summary
     from recurra.inspection.terminal import unit_values
-    from recurra.inspection.verdicts import verdicts
 
     recording = report.recording
     health = report.health or check_health(recording)
@@ -148,36 +148,8 @@ def _as_json(report: Report) -> dict[str, Any]:
     if report.unit is not None:
         values, scale = unit_values(recording, report.unit, report.row)
         shown["unit"] = {"address": report.unit, "scale": scale.ends, "values": values}
-    return {
-        **shown,
-        "gates": [
-            {"address": gate.address, "below": gate.shut, "above": gate.open, "mean": gate.mean}
-            for gate in health.gates
-        ],
-        "states": [
-            {
-                "address": units.address,
-                "units": units.size,
-                "dead": units.dead,
-                "constant": units.constant,
-                "saturated": units.full,
-            }
-            for units in health.units
-        ],
-        "half_lives": {life.address: life.median for life in health.half_lives},
-        "spectral_radii": dict(health.radii),
-        "fault": None if health.fault is None else str(health.fault),
-        "gradients": {
-            address: {
-                "verdict": gradient.verdict,
-                "factor": gradient.factor,
-                "tenth": gradient.tenth,
-                "norms": gradient.norms[:, report.row].tolist(),
-            }
-            for address, gradient in report.gradients.items()
-        },
-        "verdicts": [
-            {"level": one.level, "text": one.text, "address": one.address}
-            for one in verdicts(health, report.gradients)
-        ],
+    norms = {
+        address: gradient.norms[:, report.row].tolist()
+        for address, gradient in report.gradients.items()
     }
+    return {**shown, **summary(health, report.gradients), "gradient_norms": norms}
