@@ -24,6 +24,7 @@ A place ("rnn.0.forward"):
 
     name, cell, reverse        `reverse`: the step before t is t + 1
     size                       H
+    leading                    the unit that is chosen first: the most variable, if none was wished
     values                     each: name, address, size, op (of its equation, "sigmoid" ...),
                                state (whether it is one), low and high (ends of its colours),
                                within (share of the numbers between them; null where low and high
@@ -130,6 +131,7 @@ def _place(place: PlaceValues, chosen: Budget, wished: Sequence[int]) -> dict[st
         "cell": place.graph.name,
         "reverse": place.reverse,
         "size": place.size,
+        "leading": place.most_variable(1, wished[:1])[0],
         "values": [_value(place, name, kept, exact, chosen) for name in place.values],
         "equations": equations.equation_rows(place.graph),
         "flows": equations.flows(place.graph),

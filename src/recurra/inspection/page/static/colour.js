@@ -5,8 +5,8 @@
 
 // Lightness and chroma at 0 and at the end; hue of each end. Blue and orange differ for all eyes.
 const ENDS = {
-  light: { zero: [0.975, 0.004], end: [0.42, 0.13], soft: [0.74, 0.13] },
-  dark: { zero: [0.235, 0.008], end: [0.85, 0.13], soft: [0.47, 0.11] },
+  light: { zero: [0.98, 0.004], both: [0.53, 0.15], up: [0.46, 0.1], soft: [0.8, 0.105] },
+  dark: { zero: [0.225, 0.008], both: [0.7, 0.135], up: [0.7, 0.09], soft: [0.46, 0.1] },
 };
 const HUES = { below: 255, above: 50, up: 195 };
 
@@ -54,7 +54,7 @@ export function colours(scale, theme, soft = false) {
   const known = made.get(key);
   if (known) return known;
   const { zero } = ENDS[theme];
-  const end = soft ? ENDS[theme].soft : ENDS[theme].end;
+  const end = ENDS[theme][soft ? "soft" : scale];
   const list = Array.from({ length: 256 }, (_, k) => {
     const at = k / 255;
     const far = scale === "both" ? Math.abs(2 * at - 1) : at;

@@ -16,6 +16,7 @@ function underItems(run, finding, store) {
   const { element, elements } = ribbon(run, store, { label: `${finding.title}, under each item`, bars: true });
   const scale = h("span", { class: "why" });
   const show = (k) => {
+    requestAnimationFrame(() => reveal(element, elements, finding.series[k].values));
     const most = bars(elements, finding.series[k].values);
     scale.textContent = `a full bar is ${plain(most, 3)} ${finding.axis}`;
     element.setAttribute("aria-label", `${finding.series[k].label}, under each item`);
@@ -30,6 +31,12 @@ function underItems(run, finding, store) {
       + finding.series.map(({ values }) => plain(values[at], 4)).join(" · ");
   });
   return figure({ name: finding.key, body: element, controls: [pick.element, scale], caption: number });
+}
+
+/** Scroll to the longest bar. */
+function reveal(list, elements, values) {
+  const best = values.reduce((a, x, t) => (Math.abs(x ?? 0) > Math.abs(values[a] ?? 0) ? t : a), 0);
+  list.scrollTop = elements[best].offsetTop - list.offsetTop - list.clientHeight / 2;
 }
 
 function overTime(run, finding, store) {
@@ -91,8 +98,8 @@ export function findingPanel(run, finding, store) {
   const views = { items: underItems, lines: overTime, matrix };
   const view = views[finding.view];
   const ready = finding.view === "matrix" ? finding.matrix : finding.series.length;
-  return h("article", { class: "finding", "data-key": finding.key }, head,
-    !finding.missing && view && ready ? view(run, finding, store) : null,
-    finding.rows.length ? table(finding) : null,
-    finding.definition && h("p", { class: "definition" }, finding.definition));
+  const shown = !finding.missing && view && ready ? view(run, finding, store) : null;
+  const words = h("div", {}, head, finding.definition && h("p", { class: "definition" }, finding.definition));
+  return h("article", { class: shown ? "finding" : "finding short", "data-key": finding.key },
+    words, shown, finding.rows.length ? table(finding) : null);
 }

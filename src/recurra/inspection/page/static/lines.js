@@ -2,7 +2,7 @@
 
 import { LINES } from "./colour.js";
 import { h, inFrame, s } from "./dom.js";
-import { plain, ticks } from "./numbers.js";
+import { plain, power, ticks } from "./numbers.js";
 
 /**
  * @typedef {object} Curve
@@ -81,9 +81,11 @@ export function lineChart(store, about) {
     width = wide;
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.replaceChildren();
-    for (const at of log ? decades(low, high) : ticks(low, high, 4)) {
+    const marks = log ? decades(low, high) : ticks(low, high, 4);
+    const decimals = Math.max(...marks.map((at) => (String(at).split(".")[1] ?? "").length));
+    for (const at of marks) {
       svg.append(s("line", { class: at === 0 ? "zero" : "grid", x1: PAD.left, x2: width - PAD.right, y1: y(at), y2: y(at) }),
-        s("text", { class: "tick", x: PAD.left - 8, y: y(at), "text-anchor": "end", "dominant-baseline": "central" }, plain(at, at % 1 ? 2 : 0)));
+        s("text", { class: "tick", x: PAD.left - 8, y: y(at), "text-anchor": "end", "dominant-baseline": "central" }, log ? power(at) : plain(at, decimals)));
     }
     for (const at of ticks(first, first + steps - 1, Math.max(2, width / 110)).filter(Number.isInteger)) {
       svg.append(s("text", { class: "tick", x: x(at - first), y: height - 8, "text-anchor": "middle" }, String(at)));

@@ -23,7 +23,9 @@ function pair(runs, build) {
 function summary(run) {
   const kinds = { characters: "characters", words: "words", numbers: "steps of numbers", steps: "steps" };
   const sizes = [...new Set(run.places.map((place) => place.size))].map(count).join(", ");
-  const layers = run.places.length === 1 ? "1 layer" : `${run.places.length} layers and directions`;
+  const ways = new Set(run.places.map((place) => place.reverse)).size;
+  const number = run.places.length / ways;
+  const layers = `${number} ${number === 1 ? "layer" : "layers"}${ways === 2 ? " in both directions" : ""}`;
   return `${[...new Set(run.places.map((p) => p.cell))].join(", ")} · ${layers} of ${sizes} units · `
     + `${count(run.steps)} ${kinds[run.sequence.kind]}`;
 }
@@ -86,8 +88,8 @@ async function start() {
   const states = places[top].mapped.filter((value) => value.state);
   const store = createStore({
     t: Math.min(runs[0].steps - 1, Math.floor(runs[0].steps / 2)), place: top,
-    unit: places[top].exactUnits[0], value: (states.at(-1) ?? places[top].mapped.at(-1)).name,
-    order: "index", pinned: [], theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
+    unit: places[top].leading, value: (states.at(-1) ?? places[top].mapped.at(-1)).name,
+    order: "alike", pinned: [], theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light",
   });
   document.head.append(h("style", {}, lineStyles()));
   themes(store);

@@ -42,7 +42,15 @@ export function honest({ x, error }) {
 export function percent(share) {
   if (!Number.isFinite(share)) return "–";
   const value = 100 * share;
+  if (value > 0 && value < 0.05) return "<0.1 %";
   return `${value > 0 && value < 9.5 ? value.toFixed(1) : value.toFixed(0)} %`;
+}
+
+/** A power of ten as it stands at an axis. @param {number} x */
+export function power(x) {
+  const exponent = Math.log10(x);
+  if (!Number.isInteger(exponent) || Math.abs(exponent) < 3) return plain(x, x < 1 ? 2 : 0);
+  return `10${raised(exponent)}`;
 }
 
 /** A count with thin spaces between thousands. @param {number} n */

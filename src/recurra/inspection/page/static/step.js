@@ -108,8 +108,11 @@ export function stepPanel(run, scope, place) {
   if (place.diagram) {
     const drawing = written("div", { class: "drawing" }, place.diagram);
     animate(drawing, place, scope);
-    parts.push(h("div", { class: "cell" },
-      figure({ name: `cell ${place.name}`, body: drawing }), equations));
+    const [, , wide, high] = (drawing.firstElementChild.getAttribute("viewBox") ?? "0 0 1 1").split(" ").map(Number);
+    parts.push(h("div", { class: wide > 1.9 * high ? "cell broad" : "cell" },
+      figure({ name: `cell ${place.name}`, body: drawing, caption: "The numbers of one unit: lines "
+        + "are as wide as their number is large, orange above 0, blue below; gates have the colour of "
+        + "their value." }), equations));
   } else {
     parts.push(equations);
   }

@@ -55,7 +55,7 @@ function unitPicker(run, store) {
   });
   store.on(["place"], (state) => {
     const place = placeOf(state);
-    if (!place.units.includes(state.unit)) store.set({ unit: place.exactUnits[0] });
+    if (!place.units.includes(state.unit)) store.set({ unit: place.leading });
   });
   return h("label", { class: "choice" }, h("span", {}, "unit"), input);
 }

@@ -156,11 +156,6 @@ export class Place {
   get units() {
     return this.mapped.reduce((a, b) => (b.units.length > a.units.length ? b : a)).units;
   }
-
-  /** Units whose numbers are kept in full. */
-  get exactUnits() {
-    return [...this.byName.values()].find((value) => value.exact)?.exactUnits ?? this.units;
-  }
 }
 
 /** A run with its numbers decoded. */
