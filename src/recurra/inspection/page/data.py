@@ -43,7 +43,8 @@ each unit).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,13 +55,15 @@ from recurra.inspection.findings import Finding
 from recurra.inspection.page import equations
 from recurra.inspection.page.diagrams import cell_diagram
 from recurra.inspection.page.packing import colour_range, pack
-from recurra.inspection.page.sequence import prediction, shown_items
+from recurra.inspection.page.sequence import LONGEST, prediction, shown_items
 from recurra.inspection.page.units import Budget, budget
 from recurra.inspection.page.values import PlaceValues, place_values
 from recurra.inspection.recording import Recording
 
 VERSION = 1
 MOST_STEPS = 5_000
+
+Ranges = Mapping[tuple[str, str], tuple[float, float, float | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +87,37 @@ class Shown:
         return start, max(start, stop), total
 
 
-def document(runs: Sequence[Shown], title: str, max_mb: float) -> dict[str, Any]:
-    """The document of a page; see the module's text for its schema."""
+def document(runs: Sequence[Shown], title: str, room: float) -> dict[str, Any]:
+    """The document of a page, of at most about `room` bytes; see the module's text."""
     places = [place_values(run.recording, run.row, run.window()) for run in runs]
     everywhere = [place for run in places for place in run]
+    heads = [_head(run) for run in runs]
     chosen = budget(
         [place.numbers() for place in everywhere],
         [place.steps * len(place.values) for place in everywhere],
-        max_mb * 1e6,
+        room - len(json.dumps(heads)),
     )
+    ranges = _ranges(everywhere)
     return {
         "version": VERSION,
         "title": title,
         "made": f"recurra {recurra.__version__}",
-        "runs": [_run(run, held, chosen) for run, held in zip(runs, places, strict=True)],
+        "runs": [
+            head
+            | {
+                "places": [_place(place, chosen, run.units, ranges) for place in held],
+                "left_out": _left_out(held, chosen, run.window(), head["sequence"]["cut"]),
+            }
+            for run, head, held in zip(runs, heads, places, strict=True)
+        ],
     }
 
 
-def _run(run: Shown, places: Sequence[PlaceValues], chosen: Budget) -> dict[str, Any]:
-    start, stop, total = run.window()
+def _head(run: Shown) -> dict[str, Any]:
+    """All of a run but its values."""
+    start, stop, _ = run.window()
     recording = run.recording
     items = recording.items[run.row][start:stop] if recording.items else ()
-    sequence = shown_items(items, stop - start)
     predicted = None
     if recording.logits is not None and recording.vocabulary and items:
         logits = recording.logits[start:stop, run.row]
@@ -115,15 +127,26 @@ def _run(run: Shown, places: Sequence[PlaceValues], chosen: Budget) -> dict[str,
         "row": run.row,
         "first": start,
         "steps": stop - start,
-        "sequence": sequence,
+        "sequence": shown_items(items, stop - start),
         "prediction": predicted,
-        "places": [_place(place, chosen, run.units) for place in places],
         "findings": [_finding(finding, start, stop) for finding in run.findings],
-        "left_out": _left_out(places, chosen, (start, stop, total), sequence["cut"]),
     }
 
 
-def _place(place: PlaceValues, chosen: Budget, wished: Sequence[int]) -> dict[str, Any]:
+def _ranges(places: Sequence[PlaceValues]) -> Ranges:
+    """The ends of the colours of every value: the same in both runs, so that they compare."""
+    arrays: dict[tuple[str, str], list[Any]] = {}
+    limits = {}
+    for place in places:
+        for name, array in place.values.items():
+            arrays.setdefault((place.name, name), []).append(array.ravel())
+            limits[place.name, name] = place.scale(name)[0]
+    return {key: colour_range(np.concatenate(found), limits[key]) for key, found in arrays.items()}
+
+
+def _place(
+    place: PlaceValues, chosen: Budget, wished: Sequence[int], ranges: Ranges
+) -> dict[str, Any]:
     kept = place.kept(chosen.share, wished)
     exact = place.most_variable(chosen.exact, wished) if chosen.exact else []
     return {
@@ -132,7 +155,10 @@ def _place(place: PlaceValues, chosen: Budget, wished: Sequence[int]) -> dict[st
         "reverse": place.reverse,
         "size": place.size,
         "leading": place.most_variable(1, wished[:1])[0],
-        "values": [_value(place, name, kept, exact, chosen) for name in place.values],
+        "values": [
+            _value(place, name, kept, exact, chosen, ranges[place.name, name])
+            for name in place.values
+        ],
         "equations": equations.equation_rows(place.graph),
         "flows": equations.flows(place.graph),
         "diagram": cell_diagram(place.graph),
@@ -140,11 +166,15 @@ def _place(place: PlaceValues, chosen: Budget, wished: Sequence[int]) -> dict[st
 
 
 def _value(
-    place: PlaceValues, name: str, kept: list[int], exact: list[int], chosen: Budget
+    place: PlaceValues,
+    name: str,
+    kept: list[int],
+    exact: list[int],
+    chosen: Budget,
+    ends: tuple[float, float, float | None],
 ) -> dict[str, Any]:
     array = place.values[name]
-    limit, op = place.scale(name)
-    low, high, within = colour_range(array, limit)
+    low, high, within = ends
     here = [u for u in kept if u < array.shape[1]]
     exactly = [u for u in exact if u < array.shape[1]]
     only_exact = name.endswith("_pre") and chosen.bits != 32
@@ -153,7 +183,7 @@ def _value(
         "name": name,
         "address": f"{place.name}.{name}",
         "size": array.shape[1],
-        "op": op,
+        "op": place.scale(name)[1],
         "state": name in place.before,
         "low": low,
         "high": high,
@@ -220,5 +250,5 @@ def _left_out(
         if any(name.endswith("_pre") for place in places for name in place.values):
             said.append("Values before an activation are kept for these units only.")
     if cut:
-        said.append(f"{cut:,} long items are cut after 200 characters.")
+        said.append(f"Items are cut after {LONGEST} characters: {cut:,} of them.")
     return said

@@ -92,7 +92,9 @@ def to_html(
         max_mb: megabytes that the page may have; it keeps fewer units rather than exceed them.
 
     Raises:
-        UsageError: a row or steps that the recording does not have, or nothing recorded.
+        UsageError: a row or steps that the recording does not have, nothing recorded, or a page
+            that cannot be that small.
+        FileExistsError: there is something at `path`.
     """
     both = [recording] if compare is None else [recording, compare]
     found = (tuple(findings), tuple(compare_findings))
@@ -105,7 +107,13 @@ def to_html(
     ]
     for run in runs:
         _check(run)
-    text = _whole(document(runs, title or "Inside a recurrent network", max_mb))
+    room = max_mb * 1e6 - len(script()) - len(style())
+    text = _whole(document(runs, title or "Inside a recurrent network", room))
+    if len(text) > max_mb * 1e6:
+        raise UsageError(
+            f"the page would have {len(text) / 1e6:.1f} megabytes with the fewest units; "
+            f"max_mb={max_mb:g}. Show fewer steps, as steps=slice(0, 500), or allow more."
+        )
     if path is not None:
         with Path(path).open("x", encoding="utf-8") as file:
             file.write(text)

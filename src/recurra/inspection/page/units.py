@@ -50,7 +50,7 @@ def budget(counts: Sequence[int], exact_counts: Sequence[int], limit: float) -> 
         return Budget(32, 1.0, 0)
     tier = min(0.12 * free, 360_000 if total * written < SMALL * 1.3 else 900_000)
     exact = int(tier / max(1, 4 * written * sum(exact_counts)))
-    share = min(1.0, (0.9 * limit - tier) / (total * bits / 8 * written))
+    share = min(1.0, max(0.0, 0.95 * limit - tier) / (total * bits / 8 * written))
     return Budget(bits, share, max(1, min(EXACT, exact)))
 
 

@@ -138,5 +138,7 @@ export function animate(drawing, place, scope) {
 /** Two decimals are enough in a drawing; the equations have all. */
 function short(number) {
   if (number.error > 0.005) return honest(number);
-  return plain(number.x, Math.abs(number.x) >= 100 ? 0 : 2);
+  const size = Math.abs(number.x);
+  if (size < 1e5) return number.x.toFixed(size >= 100 ? 0 : 2).replace(/^-(0\.00)?/, (sign, zero) => zero ?? "−");
+  return plain(number.x);
 }

@@ -95,7 +95,7 @@ async function start() {
   themes(store);
   if (runs.length > 1) document.documentElement.classList.add("two");
   const where = h("span");
-  store.on(["t"], ({ t }) => { where.textContent = `step ${runs[0].first + t} ${itemLabel(runs[0], t)}`; });
+  store.on(["t"], ({ t }) => { where.textContent = `step ${runs[0].first + t} ${runs.map((run) => itemLabel(run, t)).join(" and ")}`; });
   page.replaceChildren(
     header(content, runs),
     transport(runs, store),

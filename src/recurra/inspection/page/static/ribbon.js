@@ -37,7 +37,7 @@ function expectation(run, t) {
     h("span", { class: "bits" }, h("span", {
       style: { height: `${(100 * Math.min(MOST_BITS, bits ?? 0)) / MOST_BITS}%` },
     })),
-    h("span", { class: right ? "guess right" : "guess" }, right ? "·" : visible(clipped(expected))),
+    h("span", { class: right ? "guess right" : "guess" }, right ? "·" : expected && visible(clipped(expected))),
   ];
 }
 
@@ -69,6 +69,7 @@ export function ribbon(run, store, about) {
     const item = event.target.closest?.("[data-t]");
     if (item) store.set({ t: Number(item.dataset.t) });
   });
+  requestAnimationFrame(() => scroll(list, elements[Math.min(store.state.t, elements.length - 1)]));
   let chosen = null;
   store.on(["t"], ({ t }) => {
     chosen?.setAttribute("aria-selected", "false");
