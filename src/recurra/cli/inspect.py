@@ -12,7 +12,7 @@ import typer
 from recurra.cli.console import importing, say
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_json
-from recurra.errors import DataError, UsageError
+from recurra.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     from recurra.inspection.gradients import Gradient
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """
 recurra inspect runs/book --text "Once upon a time"
 recurra inspect runs/book --file chapter.txt --unit "recurrent.1.forward.c[17]"
+recurra inspect runs/book --text "Once" -o page.html --compare runs/gru
 recurra inspect runs/book --text "Once upon a time" --json
 """
 
@@ -47,6 +48,18 @@ Encoding = Annotated[
     typer.Option(metavar="NAME", help="Encoding of the text: utf-8 unless it says another."),
 ]
 
+Out = Annotated[
+    Path | None,
+    typer.Option("-o", "--out", metavar="PAGE", help="Write one HTML page that needs no network."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace PAGE, if it is there.")]
+Compare = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Show a second run beside it, on the page.")
+]
+CompareText = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Show a second text beside it, on the page.")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the verb."""
@@ -60,24 +73,58 @@ def _inspect(
     unit: Unit = None,
     most: Most = 2000,
     encoding: Encoding = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    compare: Compare = None,
+    compare_text: CompareText = None,
     as_json: JSON = False,
 ) -> None:
     """Look at what a model does inside while it reads a text.
 
     Printed are the text in colours, where the model was most surprised, and for each layer how its
     gates and states behave and how far gradients reach. A number stands for each colour where
-    there are none: NO_COLOR, pipes.
+    there are none: NO_COLOR, pipes. With -o: a page, on which every value of every step can be
+    seen, alone or beside a second run or text.
     """
+    _check(out, overwrite, compare, compare_text)
     with importing():
         from recurra.inspection.terminal import show
         from recurra.training.loading import load
 
     wanted = _text(text, file, encoding, most)
-    report = _report(load(run), wanted, unit)
+    loaded = load(run)
+    report = _report(loaded, wanted, unit)
+    if out is not None:
+        second = None
+        if compare is not None or compare_text is not None:
+            other = loaded if compare is None else load(compare)
+            second = _report(other, compare_text or wanted, None)
+        _write_page(out, (run.name, (compare or run).name), report, second)
     if as_json:
         print_json({"run": str(run), **_as_json(report)})
-    else:
+    elif out is None:
         show(report)
+    else:
+        typer.echo(f"{out} ({out.stat().st_size:,} bytes): open it in a browser")
+
+
+def _check(
+    out: Path | None, overwrite: bool, compare: Path | None, compare_text: str | None
+) -> None:
+    """Refuse a page that cannot be written before anything is computed.
+
+    Raises:
+        UsageError: an option that needs a page without one.
+        RunError: the page is there already.
+    """
+    if out is None and (overwrite or compare is not None or compare_text is not None):
+        raise UsageError("--overwrite and --compare are about a page. Name it with -o page.html.")
+    if compare_text == "":
+        raise UsageError("the second text is empty. Give one behind --compare-text.")
+    if out is not None and out.is_dir():
+        raise RunError(f"{out} is a folder. Give the name of a file, such as page.html.")
+    if out is not None and out.exists() and not overwrite:
+        raise RunError(f"{out} is there already. Replace it with --overwrite, or name another one.")
 
 
 def _text(text: str | None, file: str | None, encoding: str | None, most: int) -> str:
@@ -124,6 +171,35 @@ def _gradients(loaded: LoadedText, text: str) -> dict[str, Gradient]:
         return {}
     tokens = torch.from_numpy(loaded.vocabulary.encode(text)).unsqueeze(1)
     return gradients_through_time(loaded.model, (tokens.to(loaded.device),))
+
+
+def _write_page(out: Path, runs: tuple[str, str], first: Report, second: Report | None) -> None:
+    """Write the page of a report, or of two side by side, whole or not at all."""
+    import os
+
+    from recurra.inspection.health import check_health
+    from recurra.inspection.measured import findings
+    from recurra.inspection.page import to_html
+
+    both = [first] if second is None else [first, second]
+    found = [findings(check_health(one.recording), one.gradients, one.row) for one in both]
+    unit = first.unit.partition("[")[2].rstrip("]") if first.unit else ""
+    draft = out.with_name(f".{out.name}.tmp")
+    draft.unlink(missing_ok=True)  # of a run that was killed
+    try:
+        to_html(
+            first.recording,
+            draft,
+            compare=None if second is None else second.recording,
+            findings=found[0],
+            compare_findings=() if second is None else found[1],
+            titles=runs,
+            title=f"Inside {runs[0]}",
+            units=(int(unit),) if unit else (),
+        )
+        os.replace(draft, out)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _as_json(report: Report) -> dict[str, Any]:

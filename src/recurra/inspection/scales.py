@@ -7,6 +7,7 @@ alike on any terminal; the lowest step has neither. Steps differ in saturation, 
 from __future__ import annotations
 
 import math
+import textwrap
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ class Scale:
 
     def legend(self, width: int, colour: bool) -> Iterator[Text]:
         """The title and every step with its numbers, in lines that fit."""
-        text = Text(self.title)
+        *above, last = textwrap.wrap(self.title, width)
+        yield from map(Text, above)
+        text = Text(last)
         gap = 2 if colour else 3
         for number, style in enumerate(self.styles):
             words = self._words(number)

@@ -11,6 +11,7 @@ from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import HIGH, LOW, Gate, HalfLife, Health, Units
 
 Level = Literal["good", "note", "warning"]
+About = Literal["all", "numbers", "saturation", "units", "memory", "gradient"]
 
 # Rules of thumb, not laws: each sentence says the number that it judges.
 _STUCK = 0.9  # share of saturated values from which a gate no longer decides anything
@@ -26,11 +27,13 @@ class Verdict:
     Attributes:
         level: "good", "note" or "warning".
         text: with the number on which it rests.
+        about: which measure.
         address: of the value, or the part, that it is about; "" for the whole run.
     """
 
     level: Level
     text: str
+    about: About
     address: str = ""
 
 
@@ -52,7 +55,7 @@ def verdicts(
     ]
     if not any(verdict.level == "warning" for verdict in found):
         found.insert(
-            0, Verdict("good", "No gate is stuck, no unit is dead, all values are finite.")
+            0, Verdict("good", "No gate is stuck, no unit is dead, all values are finite.", "all")
         )
     return tuple(found)
 
@@ -60,7 +63,7 @@ def verdicts(
 def _of_fault(health: Health) -> Iterator[Verdict]:
     if health.fault is not None:
         text = str(health.fault)
-        yield Verdict("warning", f"{text[:1].upper()}{text[1:]}.", health.fault.address)
+        yield Verdict("warning", f"{text[:1].upper()}{text[1:]}.", "numbers", health.fault.address)
 
 
 def _of_gate(gate: Gate) -> Iterator[Verdict]:
@@ -70,6 +73,7 @@ def _of_gate(gate: Gate) -> Iterator[Verdict]:
         yield Verdict(
             "warning",
             f"{name} is below {LOW} in {shut:.0%} of its values: it keeps little of {memory}.",
+            "saturation",
             name,
         )
     elif shut + open_ > _STUCK:
@@ -77,6 +81,7 @@ def _of_gate(gate: Gate) -> Iterator[Verdict]:
             "warning",
             f"{name} is saturated in {shut + open_:.0%} of its values ({shut:.0%} below {LOW}, "
             f"{open_:.0%} above {HIGH}): gradients hardly reach it.",
+            "saturation",
             name,
         )
 
@@ -86,16 +91,16 @@ def _of_units(units: Units) -> Iterator[Verdict]:
     if dead:
         level: Level = "warning" if dead > _DEAD * units.size else "note"
         text = f"{units.address} has {dead} dead of {units.size} units, 0 in every step."
-        yield Verdict(level, text, units.address)
+        yield Verdict(level, text, "units", units.address)
     if still:
         level = "warning" if still > _DEAD * units.size else "note"
         text = f"{units.address} has {still} units of {units.size} that never move."
-        yield Verdict(level, text, units.address)
+        yield Verdict(level, text, "units", units.address)
     if units.full is not None and units.full > _FULL:
         text = (
             f"{units.full:.0%} of {units.address} lie beyond 0.99, where tanh passes no gradient."
         )
-        yield Verdict("warning", text, units.address)
+        yield Verdict("warning", text, "units", units.address)
 
 
 def _of_memory(memory: HalfLife) -> Verdict:
@@ -105,7 +110,7 @@ def _of_memory(memory: HalfLife) -> Verdict:
         f"{memory.address} keeps half of what was written for {in_steps(memory.median)} "
         f"(median of its units), in the longest tenth for {in_steps(longest)} or more."
     )
-    return Verdict("note", text, memory.address)
+    return Verdict("note", text, "memory", memory.address)
 
 
 def _of_gradients(health: Health, gradients: Mapping[str, Gradient]) -> Iterator[Verdict]:
@@ -118,14 +123,14 @@ def _of_gradients(health: Health, gradients: Mapping[str, Gradient]) -> Iterator
         if gradient.verdict == "exploding":
             where = "" if gradient.tenfold is None else f" {in_steps(gradient.tenfold)} back"
             text = f"The gradient of {address} explodes: it is ten times as large{where}."
-            yield Verdict("warning", text, address)
+            yield Verdict("warning", text, "gradient", address)
         elif gradient.verdict == "vanishing":
             left = in_steps(gradient.tenth or 0)
             text = f"A tenth of the gradient of {address} is left {left} back."
-            yield Verdict("note", text, address)
+            yield Verdict("note", text, "gradient", address)
         else:
             text = f"The gradient of {address} reaches the first step, more than a tenth of it."
-            yield Verdict("good", text, address)
+            yield Verdict("good", text, "gradient", address)
 
 
 def in_steps(number: float) -> str:
