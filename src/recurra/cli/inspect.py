@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """
 recurra inspect runs/book --text "Once upon a time"
-recurra inspect runs/book --file chapter.txt --unit "recurrent.1.forward.c[17]"
+recurra inspect runs/book --file book.txt --unit "recurrent.0.forward.c[7]"
 recurra inspect runs/book --text "Once" -o page.html --compare runs/gru
 recurra inspect runs/book --text "Once upon a time" --json
 """
