@@ -9,7 +9,12 @@ import pytest
 import torch
 
 import recurra
-from recurra.inspection import Health, check_health, gradients_through_time
+from recurra.inspection import (
+    Health,
+    check_health,
+    contributions_to_state,
+    gradients_through_time,
+)
 from recurra.inspection.faults import Fault
 from recurra.inspection.gradients import gradient
 from recurra.inspection.health import Gate, HalfLife, Units
@@ -91,9 +96,10 @@ def test_steps_in_words() -> None:
 
 def test_findings_hold_the_same_numbers_and_sentences() -> None:
     layer, x = recurra.LSTM(3, 4, num_layers=2), torch.randn(20, 2, 3)
-    measured, gradients = check_health(recurra.record(layer, x)), gradients_through_time(layer, x)
-    found = {one.key: one for one in findings(measured, gradients, row=1)}
-    assert list(found) == ["saturation", "units", "memory", "gradient", "radius"]
+    recording, gradients = recurra.record(layer, x), gradients_through_time(layer, x)
+    measured = check_health(recording)
+    found = {one.key: one for one in findings(recording, measured, gradients, row=1)}
+    assert list(found) == ["remembered c", "saturation", "units", "memory", "gradient", "radius"]
     plain = summary(measured, gradients)
     names = [row[0] for row in found["saturation"].rows]
     assert names == list(plain["gates"])
@@ -106,4 +112,8 @@ def test_findings_hold_the_same_numbers_and_sentences() -> None:
         assert one.definition
     sentences = [one["text"] for one in plain["verdicts"] if one["about"] == "memory"]
     assert found["memory"].verdict == " ".join(sentences)
-    assert findings(health()) == ()
+    held = contributions_to_state(recording, "rnn.1.forward.c").shares[:, 1].norm(dim=-1)
+    (bars,) = found["remembered c"].series
+    torch.testing.assert_close(torch.from_numpy(bars.values), held.double().detach())
+    nothing = recurra.record(torch.nn.RNN(3, 4), x)
+    assert findings(nothing, health()) == ()

@@ -155,10 +155,8 @@ def _text(text: str | None, file: str | None, encoding: str | None, most: int) -
 def _report(loaded: LoadedText, text: str, unit: str | None) -> Report:
     """The recording of a text with its measures."""
     from recurra.inspection.terminal import Report
-    from recurra.training.reading import record_text
 
-    recording = record_text(loaded, text)
-    return Report(recording, unit, _gradients(loaded, text))
+    return Report(loaded.record(text), unit, _gradients(loaded, text))
 
 
 def _gradients(loaded: LoadedText, text: str) -> dict[str, Gradient]:
@@ -182,7 +180,9 @@ def _write_page(out: Path, runs: tuple[str, str], first: Report, second: Report 
     from recurra.inspection.page import to_html
 
     both = [first] if second is None else [first, second]
-    found = [findings(check_health(one.recording), one.gradients, one.row) for one in both]
+    found = [
+        findings(one.recording, check_health(one.recording), one.gradients, one.row) for one in both
+    ]
     unit = first.unit.partition("[")[2].rstrip("]") if first.unit else ""
     draft = out.with_name(f".{out.name}.tmp")
     draft.unlink(missing_ok=True)  # of a run that was killed

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from recurra.inspection.attribution import occlusion as occlusion
     from recurra.inspection.contributions import Contributions as Contributions
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
+    from recurra.inspection.editing import Add as Add
+    from recurra.inspection.editing import Hold as Hold
+    from recurra.inspection.editing import Scale as Scale
+    from recurra.inspection.editing import edit as edit
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
     from recurra.inspection.gradients import Gradient as Gradient
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
+    from recurra.inspection.storage import load_recording as load_recording
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
@@ -64,6 +69,11 @@ _HOMES = {
     "find_memories": "memories",
     "find_gates": "ranges",
     "spectral_radii": "radius",
+    "Add": "editing",
+    "Hold": "editing",
+    "Scale": "editing",
+    "edit": "editing",
+    "load_recording": "storage",
 }
 
 __all__ = sorted(_HOMES)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import torch
+
+from recurra.errors import UnknownNameError, UsageError
+from recurra.inspection.contributions import contributions_to_state
 from recurra.inspection.findings import Cell, Finding, Series
 from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import FULL, HIGH, LOW, Health
+from recurra.inspection.memories import find_memories
+from recurra.inspection.recording import Recording
 from recurra.inspection.verdicts import About, Level, Verdict, in_steps, verdicts
 
 _SATURATION = (
@@ -22,6 +28,10 @@ _HALF_LIFE = (
     "Steps until half of what was written is left: ln 0.5 / mean(ln f) for each unit, with f the "
     "share that its equation keeps."
 )
+_REMEMBERED = (
+    "The last state is the exact sum of what each step wrote, times what the gates left of it "
+    "since; shown is the norm of each part. Murdoch & Szlam 2017, arXiv:1702.02540."
+)
 _RADIUS = (
     "The largest absolute eigenvalue of a recurrent weight: Pascanu, Mikolov & Bengio 2013, "
     "arXiv:1211.5063, for networks without gates; elsewhere a number for comparison."
@@ -34,25 +44,56 @@ _GRADIENT = (
 
 
 def findings(
-    health: Health, gradients: Mapping[str, Gradient] | None = None, row: int = 0
+    recording: Recording,
+    health: Health,
+    gradients: Mapping[str, Gradient] | None = None,
+    row: int = 0,
 ) -> tuple[Finding, ...]:
-    """What a page tells of a run: saturation, units, memory, gradients, weights.
+    """What a page tells of a run: what is remembered, saturation, units, gradients, weights.
 
     Args:
+        recording: what was recorded.
         health: of `check_health`.
         gradients: of `gradients_through_time`, by address of the state.
-        row: of the recording, whose gradients are drawn.
+        row: of the recording, whose steps are drawn.
     """
     gradients = gradients or {}
     said = verdicts(health, gradients)
     found = (
+        *_remembered(recording, row),
         _saturation(health, said),
         _units(health, said),
         _memory(health, said),
         _through_time(gradients, said, row),
         _radii(health),
     )
-    return tuple(finding for finding in found if finding.rows)
+    return tuple(finding for finding in found if finding.rows or finding.series)
+
+
+def _remembered(recording: Recording, row: int) -> Iterator[Finding]:
+    """Which steps the memories of the last layer hold at the end."""
+    last = list(recording.parts)[-1]
+    for memory in find_memories(recording.parts[last].graph):
+        address = f"{last}.{memory.state}"
+        try:
+            held = contributions_to_state(recording, address)
+        except (UsageError, UnknownNameError):
+            continue
+        sizes = torch.linalg.vector_norm(held.shares[:, row].flatten(1).double().cpu(), dim=-1)
+        alive = recording.alive[:, row]
+        best = int(sizes.argmax())
+        item = recording.items[row][best] if recording.items else ""
+        yield Finding(
+            key=f"remembered {memory.state}",
+            title=f"What {memory.state} still holds of each step",
+            verdict=f"Of all steps, {address} holds most of step {best}"
+            + (f", {item!r}." if item else "."),
+            definition=_REMEMBERED,
+            view="items",
+            axis=f"norm of the share in {memory.state}",
+            series=(Series(address, sizes[alive].numpy()),),
+            level="note",
+        )
 
 
 def _saturation(health: Health, said: Sequence[Verdict]) -> Finding:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,28 +139,3 @@ def recorded(
     """What a model does with the tokens (T, B), going on from a state."""
     with torch.inference_mode():
         return record(loaded.model, (tokens.to(loaded.device), state), value)
-
-
-def record_text(
-    loaded: LoadedText, text: str, names: str | Iterable[str] | None = None
-) -> Recording:
-    """What a model does with a text, with its characters and its predictions.
-
-    Args:
-        loaded: the model.
-        text: at least one character.
-        names: what to keep, as `recurra.record`.
-
-    Raises:
-        DataError: the text is empty.
-    """
-    if not text:
-        raise DataError("the text is empty. Give a text.")
-    vocabulary = loaded.vocabulary
-    warn_of_unknown(vocabulary.unknown(text))
-    tokens = torch.from_numpy(vocabulary.encode(text)).unsqueeze(1)
-    with torch.no_grad():
-        found = record(loaded.model, (tokens.to(loaded.device),), names)
-    return replace(
-        found, items=(tuple(text),), logits=found.output[0], vocabulary=vocabulary.symbols
-    )
