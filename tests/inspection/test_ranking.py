@@ -37,3 +37,9 @@ def test_it_is_the_greedy_choice(values: list[float], count: int, apart: int, bl
 def test_a_long_rise_keeps_the_last(dtype: type) -> None:
     blocks = [np.arange(start, start + 100, dtype=dtype) for start in range(0, 1000, 100)]
     assert highest(blocks, 3, 10) == [(999, 999.0), (989, 989.0), (979, 979.0)]
+
+
+def test_wide_peaks_do_not_hide_lower_ones() -> None:
+    peaks = np.concatenate([height - abs(np.arange(9.0) - 4) for height in (90, 80, 70, 60)])
+    found = highest([peaks[:11], peaks[11:30], peaks[30:]], 4, apart=5)
+    assert found == [(4, 90.0), (13, 80.0), (22, 70.0), (31, 60.0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -117,3 +118,14 @@ def test_findings_hold_the_same_numbers_and_sentences() -> None:
     torch.testing.assert_close(torch.from_numpy(bars.values), held.double().detach())
     nothing = recurra.record(torch.nn.RNN(3, 4), x)
     assert findings(nothing, health()) == ()
+
+
+def test_a_summary_holds_no_number_that_json_does_not_know() -> None:
+    life = HalfLife("rnn.0.forward.c", "f", (), torch.tensor([math.inf]))
+    measured = health(half_lives=(life,), radii={"rnn.0.forward.U_f": math.nan})
+    once = gradient("rnn.0.forward.c", torch.ones(1, 1, 1), None)
+    found = summary(measured, {"rnn.0.forward.c": once})
+    json.dumps(found, allow_nan=False)
+    assert found["half_lives"] == {"rnn.0.forward.c": None}
+    assert found["spectral_radii"] == {"rnn.0.forward.U_f": None}
+    assert found["gradients"]["rnn.0.forward.c"]["factor"] is None

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
     from recurra.inspection.storage import load_recording as load_recording
+    from recurra.inspection.terminal import Report as Report
+    from recurra.inspection.terminal import show as show
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
@@ -63,6 +65,7 @@ _HOMES = {
     "Part": "recording",
     "Recording": "recording",
     "record": "recorder",
+    "show": "terminal",
     **dict.fromkeys(("Health", "check_health", "half_lives"), "health"),
     **dict.fromkeys(("Fault", "first_fault"), "faults"),
     "Memory": "memories",
@@ -71,6 +74,7 @@ _HOMES = {
     "spectral_radii": "radius",
     "Add": "editing",
     "Hold": "editing",
+    "Report": "terminal",
     "Scale": "editing",
     "edit": "editing",
     "load_recording": "storage",
