@@ -45,6 +45,7 @@ def test_its_commands_are_known(capsys):
         "info",
         "cells",
         "show",
+        "draw",
         "cite",
     }
     for verb in verbs:
@@ -52,7 +53,15 @@ def test_its_commands_are_known(capsys):
     before = README.partition("## Speed")[0]  # from there on it is the benchmarks' options
     options = set(re.findall(r"(--[a-z][a-z-]+)", before)) - {"--nproc-per-node", "--json"}
     capsys.readouterr()
-    for verb in (["train", "text"], ["generate"], ["eval"], ["inspect"], ["search"], ["show"]):
+    for verb in (
+        ["train", "text"],
+        ["generate"],
+        ["eval"],
+        ["inspect"],
+        ["search"],
+        ["show"],
+        ["draw"],
+    ):
         main([*verb, "--help"])
     shown = capsys.readouterr().out
     assert all(option in shown for option in options)

@@ -19,6 +19,7 @@ from recurra.backends.cpu import Cpu
 from recurra.backends.cpu.backend import has_no_kernel
 from recurra.backends.reference import Reference
 from recurra.errors import ShapeError, UnknownNameError, UsageError
+from recurra.graph import cell, tanh
 from recurra.inspection import Add, Hold, Scale
 from recurra.inspection.changes import Change, changed, settled
 from recurra.inspection.values import observable
@@ -169,11 +170,12 @@ def test_values_held_at_one_number_stay_two_values(backend: str) -> None:
     layer, x = lstm()
 
     def change(name: str, value: Tensor, t: int) -> Tensor:
-        return {"i": value * 0 + 1, "f": value * 0 + 2, "o_pre": value * 0, "g_pre": value * 0}.get(
-            name, value + 0.5 if name == "o" else value
-        )
+        held = {"f": 2.0, "g": 1.0, "i_pre": 0.5, "o_pre": 0.5}
+        if name in held:
+            return torch.full_like(value, held[name])
+        return value + 0.5 if name == "o" else value
 
-    held = {"i": 1.0, "f": 1.0, "o_pre": 0.0, "g_pre": 0.0, "o": Add(0.5)}
+    held = {"f": 1.0, "g": 1.0, "i_pre": 0.5, "o_pre": 0.5, "o": Add(0.5)}
     with recurra.edit(layer, held), recurra.edit(layer, {"f": Scale(2)}):
         close(layer(x)[0], lstm_by_hand(layer, x, change)[0])
 
@@ -519,14 +521,25 @@ def test_blocks_may_end_in_any_order_and_by_an_error() -> None:
 
 
 def test_a_state_that_takes_over_a_value_is_edited_alone() -> None:
-    """e_2 of the delay is e_1 of the step before: holding it must not hold e_1 before the step."""
-    layer = Recurrent("tau_gru", I, H, dtype=torch.float64)
+    """What d takes over is the h before the step, which the step reads too."""
+
+    @cell(state="h, d")
+    def delayed(p, x, h, d):
+        n = tanh(p.W_n @ x + p.U_n @ h + p.V_n @ d)
+        d = h
+        h = n
+        return h, d
+
+    layer = Recurrent(delayed, I, H, dtype=torch.float64)
     x = torch.randn(T, B, I, dtype=torch.float64)
-    with recurra.edit(layer, {"e_2": 7.0}):
+    with recurra.edit(layer, {"d": 7.0}):
         recording = recurra.record(layer, x)
-    assert (recording["rnn.0.forward.e_2"] == 7).all()
-    assert not (recording["rnn.0.forward.e_1"] == 7).any()
-    assert (recording["rnn.0.forward.e_3"][1:] == 7).all()  # one step later
+    assert (recording["rnn.0.forward.d"] == 7).all()
+    weight, h, d = layer.weight, torch.zeros(B, H).double(), torch.zeros(B, H).double()
+    for t in range(T):
+        h = torch.tanh(x[t] @ weight("W_n").T + h @ weight("U_n").T + d @ weight("V_n").T)
+        d = torch.full_like(d, 7)
+        close(recording["rnn.0.forward.h"][t], h)
 
 
 # Refusals

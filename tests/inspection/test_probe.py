@@ -44,8 +44,11 @@ def test_the_largest_strength_is_the_least_without_weights() -> None:
 
 def test_the_units_that_know_are_ranked_first() -> None:
     states, labels = examples(2000)
-    states[:, 7] *= 1e-3  # the scale of a unit does not matter
+    plain = find_units(states, labels)
+    states[:, 7] *= 1e-3
     found = find_units(states, labels)
+    for unit, other in zip(found.units, plain.units, strict=True):  # its scale does not matter
+        assert unit.weight == pytest.approx(other.weight, rel=1e-4)
     assert [unit.number for unit in found.units[:2]] == [7, 11]
     assert found.units[0].weight > 0 > found.units[1].weight
     assert found.accuracy > 0.9

@@ -130,7 +130,7 @@ def test_the_numbers_in_the_table_are_those_of_the_recording() -> None:
     assert line.endswith(curve)
 
 
-@pytest.mark.parametrize("cell", ["elman", "gru", "irnn", "mgu", "slstm", "sru"])
+@pytest.mark.parametrize("cell", ["elman", "gru", "irnn", "mgu", "mlstm", "slstm", "sru"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_other_cells_are_shown(cell: str, bidirectional: bool) -> None:
     model, recording = recorded(cell, bidirectional)
@@ -252,3 +252,15 @@ def test_health_that_was_measured_is_not_measured_again() -> None:
     health = check_health(recording)
     broken = replace(health, radii={"recurrent.0.forward.U_f": 123.0})
     assert "U_f 123" in printed(Report(recording, health=broken))
+
+
+@pytest.mark.parametrize("unit", [None, "recurrent.1.forward.c[3]", "recurrent.1.forward.f[3]"])
+def test_a_model_that_diverged_is_shown(unit: str | None) -> None:
+    model = Model()
+    with torch.no_grad():
+        model.recurrent.weight("U_f", 1)[2, 3] = math.nan
+        output = recurra.record(model, TOKENS)
+    shown = replace(output, items=(tuple(TEXT),), logits=output.output, vocabulary=VOCABULARY)
+    page = printed(Report(shown, unit, gradients_through_time(model, TOKENS)))
+    assert "! The first NaN is recurrent.1.forward.f_pre[2] in step 0" in page
+    assert "U_f" in page

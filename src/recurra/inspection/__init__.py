@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recurra.inspection.attribution import occlusion as occlusion
     from recurra.inspection.contributions import Contributions as Contributions
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
+    from recurra.inspection.diagram import draw as draw
     from recurra.inspection.editing import Add as Add
     from recurra.inspection.editing import Hold as Hold
     from recurra.inspection.editing import Scale as Scale
@@ -47,37 +48,41 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
-    "find_units_of": "probe",
-    "find_units": "probe",
-    "Probe": "probe",
-    "influence_matrix": "influence",
-    "occlusion": "attribution",
-    "integrated_gradients": "attribution",
-    "gradient_times_input": "attribution",
-    "Attribution": "attribution",
-    "contributions_to_logits": "output_contributions",
-    "contributions_to_output": "output_contributions",
-    "OutputContributions": "output_contributions",
-    "contributions_to_state": "contributions",
-    "Contributions": "contributions",
-    "gradients_through_time": "gradients",
-    "Gradient": "gradients",
-    "Part": "recording",
-    "Recording": "recording",
-    "record": "recorder",
-    "show": "terminal",
-    **dict.fromkeys(("Health", "check_health", "half_lives"), "health"),
-    **dict.fromkeys(("Fault", "first_fault"), "faults"),
-    "Memory": "memories",
-    "find_memories": "memories",
-    "find_gates": "ranges",
-    "spectral_radii": "radius",
     "Add": "editing",
+    "Attribution": "attribution",
+    "Contributions": "contributions",
+    "Fault": "faults",
+    "Gradient": "gradients",
+    "Health": "health",
     "Hold": "editing",
+    "Memory": "memories",
+    "OutputContributions": "output_contributions",
+    "Part": "recording",
+    "Probe": "probe",
+    "Recording": "recording",
     "Report": "terminal",
     "Scale": "editing",
+    "check_health": "health",
+    "contributions_to_logits": "output_contributions",
+    "contributions_to_output": "output_contributions",
+    "contributions_to_state": "contributions",
+    "draw": "diagram",
     "edit": "editing",
+    "find_gates": "ranges",
+    "find_memories": "memories",
+    "find_units": "probe",
+    "find_units_of": "probe",
+    "first_fault": "faults",
+    "gradient_times_input": "attribution",
+    "gradients_through_time": "gradients",
+    "half_lives": "health",
+    "influence_matrix": "influence",
+    "integrated_gradients": "attribution",
     "load_recording": "storage",
+    "occlusion": "attribution",
+    "record": "recorder",
+    "show": "terminal",
+    "spectral_radii": "radius",
 }
 
 __all__ = sorted(_HOMES)
