@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
     from recurra.inspection.storage import load_recording as load_recording
+    from recurra.inspection.terminal import Report as Report
+    from recurra.inspection.terminal import show as show
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
@@ -58,6 +60,7 @@ _HOMES = {
     "Part": "recording",
     "Probe": "probe",
     "Recording": "recording",
+    "Report": "terminal",
     "Scale": "editing",
     "check_health": "health",
     "contributions_to_logits": "output_contributions",
@@ -78,6 +81,7 @@ _HOMES = {
     "load_recording": "storage",
     "occlusion": "attribution",
     "record": "recorder",
+    "show": "terminal",
     "spectral_radii": "radius",
 }
 

@@ -1,0 +1,82 @@
+"""What a measure found: a sentence of verdict, its numbers, and curves over the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+View = Literal["lines", "items", "matrix", "table"]
+Cell = str | float | int
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One curve over the steps.
+
+    Attributes:
+        label: what it is, such as "dL/dc, rnn.0.forward"; it names the unit where it has one.
+        values: (T,), one for each step; NaN where there is none.
+    """
+
+    label: str
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What one measure found in a recording; nothing here knows how it was computed.
+
+    Attributes:
+        key: a short name, such as "saturation"; compared pages put equal keys side by side.
+        title: of the section, such as "Saturated gates".
+        verdict: one sentence: what the numbers mean here.
+        definition: how the numbers are computed, and from which source.
+        view: "lines" over the steps, "items" as bars under the words, "matrix" of output step by
+            input step, or "table" alone.
+        axis: what the numbers are, with their unit, such as "norm of dL/dh".
+        log: whether a logarithmic axis shows them.
+        columns: heads of the table.
+        rows: of the table.
+        series: curves; for "items" one bar under each item.
+        matrix: (T, S) for "matrix".
+        level: "good", "note" or "warning": how the verdict should be read.
+        missing: why it was not computed; the page says so in the place of the numbers.
+    """
+
+    key: str
+    title: str
+    verdict: str = ""
+    definition: str = ""
+    view: View = "table"
+    axis: str = ""
+    log: bool = False
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    series: tuple[Series, ...] = ()
+    matrix: Array | None = None
+    level: Literal["good", "note", "warning"] = "note"
+    missing: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """All that was measured on one recording, in the order in which a report tells it."""
+
+    found: tuple[Finding, ...] = ()
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.found)
+
+    def of(self, key: str) -> Finding | None:
+        """The finding with this key."""
+        return next((finding for finding in self.found if finding.key == key), None)
+
+    def and_(self, more: Sequence[Finding]) -> Findings:
+        """These and more; a later one takes the place of an earlier one with its key."""
+        keys = {finding.key for finding in more}
+        return Findings((*(f for f in self.found if f.key not in keys), *more))
