@@ -16,6 +16,7 @@ function fillIn(numbers, place, { t, unit, theme }) {
       ? `${value.address}[${unit}]${earlier ? ", step before" : ""}`
       : `${data.dataset.value} is not kept for unit ${unit}`;
     const tinted = known && !data.dataset.value.endsWith("_pre");
+    data.classList.toggle("tinted", Boolean(tinted));
     data.style.backgroundColor = tinted ? colourOf(value, number.x, theme, true) : "";
   }
 }
