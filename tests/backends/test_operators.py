@@ -115,7 +115,7 @@ def test_torchs_own_check_of_operators(name, monkeypatch):
     output, *rest = ops.recurrence_training(tensors, text, T)
     states = len(operands(text).split.graph.states)
     gradients = [torch.randn_like(r) for r in (output, *rest[:states])]
-    arguments = (tensors, output, rest[states:], gradients[0], gradients[1:], text, T)
+    arguments = (tensors, [output], rest[states:], gradients[:1], gradients[1:], text, T)
     torch.library.opcheck(ops.recurrence_backward.default, arguments)
 
 
@@ -342,11 +342,11 @@ def test_a_read_without_a_gradient_beside_one_with(ran):
 def test_an_output_that_was_moved_is_taken_from_where_it_is(monkeypatch):
     tensors, text = tensors_of("lstm", monkeypatch)
     output, *rest = torch.ops.recurra.recurrence_training(tensors, text, T)
-    d = torch.randn_like(output), [torch.randn_like(r) for r in rest[:2]]
+    d = [torch.randn_like(output)], [torch.randn_like(r) for r in rest[:2]]
 
     def gradients(output: Tensor) -> list[Tensor]:
         back = torch.ops.recurra.recurrence_backward
-        return back(tensors, output, rest[2:], *d, text, T)
+        return back(tensors, [output], rest[2:], *d, text, T)
 
     wide = torch.full((T + 1, B, 2 * H), 7.0)
     moved = wide[1:, :, :H].copy_(output)

@@ -190,8 +190,7 @@ def test_a_stream_hands_values_on_as_well(name: str, layers: int) -> None:
     close(torch.stack([stream.step(now) for now in x]), layer(x)[0].detach(), 1e-10)
 
 
-def test_a_stack_says_that_it_runs_on_the_reference() -> None:
-    reason = made("lstm_depth_gated", num_layers=2).explain()
-    assert reason.startswith("reference: ")
-    assert "c is wanted beside the output" in reason
-    assert made("lstm_depth_gated").explain().startswith("cpu: ")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stack_runs_in_kernels_like_one_layer(name: str) -> None:
+    assert made(name, num_layers=2).explain().startswith("cpu: ")
+    assert made(name).explain().startswith("cpu: ")

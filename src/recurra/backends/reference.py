@@ -66,6 +66,8 @@ class Reference(Backend):
             output, *shown = [empty(0, *places, size) for size in sizes]
         else:
             output, *shown = map(torch.stack, outputs)
+            # What reads the time alone has one row.
+            shown = [v.expand(-1, given.rows, *v.shape[2:]) for v in shown]
         return output, (*states, *shown)
 
 

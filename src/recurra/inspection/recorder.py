@@ -113,9 +113,8 @@ class Tape:
         self._lengths.setdefault(name, []).append(visit.lengths)
         for state, value in visit.before.items():
             self._before.setdefault(f"{name}.{state}", value)
-        rows = next(iter(visit.before.values())).shape[0]
         for wanted in names:
-            kept = _padded(_of_all(visit.values[wanted], rows), visit.lengths)
+            kept = _padded(visit.values[wanted], visit.lengths)
             self._values.setdefault(f"{name}.{wanted}", []).append(kept)
 
     def recording(self, model: nn.Module, output: Any) -> Recording:
@@ -161,11 +160,6 @@ class _Recorder(Visitor):
         sizes = {"I": layer.features(place.layer), **layer.sizes}
         own = Part(layer.cell.name, plain, sizes, *place)
         self._tape.add(name, own, self._tape.wanted(name, plain), visit)
-
-
-def _of_all(value: Tensor, rows: int) -> Tensor:
-    """The sequence (T, B, size), of one that may have 1 in the place of B."""
-    return value if value.shape[1] == rows else value.expand(-1, rows, *value.shape[2:])
 
 
 def _padded(value: Tensor, lengths: Tensor | None) -> Tensor:

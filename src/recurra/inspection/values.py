@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import lru_cache
 
 from recurra.graph import Expression, Graph
+from recurra.graph.expression import walk
+from recurra.graph.facts import Variation, variation
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus", "exp")
 BEFORE = "_pre"  # f_pre is the f of the equations before its activation
@@ -14,10 +16,15 @@ BEFORE = "_pre"  # f_pre is the f of the equations before its activation
 
 @lru_cache(maxsize=512)
 def observable(graph: Graph) -> Mapping[str, Expression]:
-    """Each value by its name, in the order of the equations; `f_pre` stands before `f`."""
+    """Each value by its name, in the order of the equations; `f_pre` stands before `f`.
+
+    What follows from weights alone is no value of a step.
+    """
     found: dict[str, Expression] = {}
-    named = dict(graph.named)
+    named, varies = dict(graph.named), variation(walk(graph.roots))
     for name, value in graph.named:
+        if varies[value] is Variation.CONSTANT:
+            continue
         before = _before_activation(value)
         if before is not None and name + BEFORE not in named:
             found[name + BEFORE] = before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -48,8 +48,6 @@ class Cpu(Backend):
             return "PyTorch is tracing or transforming this call"
         if why := has_no_kernel(graph):
             return why
-        if graph.shown:
-            return f"{', '.join(graph.shown)} is wanted beside the output; kernels give out one"
         if values is not None and values < self.least:
             return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None
@@ -87,8 +85,23 @@ def _run(
     execute(front.parallel, values)
     dtype = given.states[0].dtype
     tensors = [*(values[slot].to(dtype) for slot in taken.taken), *given.states]
-    output, *states = recurrence(tensors, text, steps, lengths)
-    return output, tuple(states)
+    found = recurrence(tensors, text, steps, lengths)
+    count = len(taken.outputs)
+    outputs, lasts = found[:count], found[count:]
+    shown = [_shown(source, outputs, values) for source in taken.shown]
+    return outputs[0], (*lasts, *shown)
+
+
+def _shown(
+    source: tuple[str, int, int, int], outputs: Sequence[Tensor], values: Sequence[Tensor]
+) -> Tensor:
+    """The sequence of a value that is given out beside the output; see `Operands.shown`."""
+    where, number, position, members = source
+    if where == "loop":
+        return outputs[number]
+    whole = values[number]
+    width = whole.shape[-1] // members
+    return whole.narrow(-1, position * width, width).expand(*outputs[0].shape[:2], -1)
 
 
 def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -111,10 +124,15 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
         {name: value.index_select(0, order[row]) for name, value in given.per_row.items()},
         tuple(state.index_select(0, order) for state in given.states),
     )
-    output, states = _run(graph, weights, inside, int(lengths[0]), lengths)
-    room = output.new_zeros(given.steps * given.rows, output.shape[-1])
-    whole = room.index_copy(0, place, output[0]).view(given.steps, given.rows, -1)
-    return whole, tuple(state.index_select(0, order.argsort()) for state in states)
+    output, others = _run(graph, weights, inside, int(lengths[0]), lengths)
+
+    def padded(sequence: Tensor) -> Tensor:
+        room = sequence.new_zeros(given.steps * given.rows, sequence.shape[-1])
+        return room.index_copy(0, place, sequence[0]).view(given.steps, given.rows, -1)
+
+    count, back = len(given.states), order.argsort()
+    lasts = (state.index_select(0, back) for state in others[:count])
+    return padded(output), (*lasts, *map(padded, others[count:]))
 
 
 @lru_cache(maxsize=512)

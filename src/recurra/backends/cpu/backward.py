@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from recurra.backends.cpu.program import StepProgram, is_count
+from recurra.backends.cpu.program import StepProgram, given_out, is_count
 from recurra.graph import Expression, Graph, constant
 from recurra.graph.expression import substitute, walk
 from recurra.graph.facts import Variation, variation
@@ -42,10 +42,10 @@ class Backward:
     """The backward direction.
 
     Attributes:
-        program: reads `values` and `d_output`, carries gradients of the states, stores the others.
+        program: reads `values` and `d_outputs`, carries gradients of the states, stores the others.
         kept: what the forward program must store: the least that cannot cheaply be computed again.
         values: (forward value, the leaf that stands for it), for everything the program reads.
-        d_output: the leaf that brings the gradient of the output.
+        d_outputs: the leaves that bring the gradients of what the loop gives out.
         reads: for each read of the forward program, its gradient (None: nobody asks).
         constants: for each constant of the forward program, what one step adds to its gradient.
         products: every product, as its matrix gets a gradient from it.
@@ -54,7 +54,7 @@ class Backward:
     program: StepProgram
     kept: tuple[Expression, ...]
     values: tuple[tuple[Expression, Expression], ...]
-    d_output: Expression
+    d_outputs: tuple[Expression, ...]
     reads: tuple[Expression | None, ...]
     constants: tuple[Expression | None, ...]
     products: tuple[Product, ...]
@@ -64,11 +64,13 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     """Differentiate a step: gradients for reads, constants, products and states."""
     shapes: dict[Expression, Shape] = dict(graph.shapes)
     d_after = tuple(Expression("state", (), f"d_{s.attribute}") for s in graph.states)
-    d_output = Expression("input", (), "d_output")
+    outputs = given_out(graph)
+    d_outputs = tuple(Expression("input", (), f"d_output_{k}") for k, _ in enumerate(outputs))
     shapes |= {d: graph.shape(s) for d, s in zip(d_after, graph.states, strict=True)}
-    shapes[d_output] = graph.shapes[graph.output]
+    shapes |= {d: graph.shapes[node] for d, node in zip(d_outputs, outputs, strict=True)}
     seeds: dict[Expression, Expression] = {}
-    for value, d in [*zip(graph.updates, d_after, strict=True), (graph.output, d_output)]:
+    values_and_gradients = zip((*graph.updates, *outputs), (*d_after, *d_outputs), strict=True)
+    for value, d in values_and_gradients:
         seeds[value] = seeds[value] + d if value in seeds else d
     gradients = adjoints(forward.nodes, seeds, shapes)
 
@@ -86,7 +88,7 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     values, kept = _values(roots, graph, forward)
     leaves = {v: Expression("input", (), f"v{k}") for k, v in enumerate(values)}
     shapes |= {leaf: shapes[value] for value, leaf in leaves.items()}
-    new = _normal(substitute(roots, leaves), d_after, (*leaves.values(), d_output), shapes)
+    new = _normal(substitute(roots, leaves), d_after, (*leaves.values(), *d_outputs), shapes)
     rest = iter(new[len(before) :])
     d_products = [next(rest) for _ in products]
     new_operands = [next(rest) for _ in operands]
@@ -100,7 +102,7 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
         program=program,
         kept=kept,
         values=tuple(leaves.items()),
-        d_output=d_output,
+        d_outputs=d_outputs,
         reads=d_reads,
         constants=d_constants,
         products=tuple(

@@ -131,8 +131,8 @@ class Values:
 
     def _histories(self) -> list[Expression]:
         """States of which all steps are kept, and which are not the output."""
-        output = self.operands.output_state
-        return [state for number, state in enumerate(self.graph.states) if number != output]
+        given_out = self.operands.output_states
+        return [state for number, state in enumerate(self.graph.states) if number not in given_out]
 
     def _before(self) -> int:
         """Numbers a step and row of the sequences that are computed before the loop."""

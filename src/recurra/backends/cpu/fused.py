@@ -52,28 +52,29 @@ class Call:
 
 
 def inference(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """(output, last states), keeping nothing: (T, B, size) and (B, size) each."""
-    output, carried, _ = _forward(call, tensors, training=False)
-    return [output, *(one.last.clone() for one in carried)]
+    """(outputs, last states), keeping nothing: (T, B, size) and (B, size) each."""
+    outputs, carried, _ = _forward(call, tensors, training=False)
+    return [*outputs, *(one.last.clone() for one in carried)]
 
 
 def training(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """(output, last states, what `gradients` needs beside), no two of them in the same memory."""
-    output, carried, stores = _forward(call, tensors, training=True)
+    """(outputs, last states, what `gradients` needs beside), no two of them in the same memory."""
+    outputs, carried, stores = _forward(call, tensors, training=True)
     lasts = [one.last.clone() for one in carried]
-    histories = [one.slots for k, one in enumerate(carried) if k != call.operands.output_state]
-    return [output, *lasts, *histories, *(stores[node] for node in call.operands.kept)]
+    given_out = call.operands.output_states
+    histories = [one.slots for k, one in enumerate(carried) if k not in given_out]
+    return [*outputs, *lasts, *histories, *(stores[node] for node in call.operands.kept)]
 
 
 def _forward(
     call: Call, tensors: Sequence[Tensor], training: bool
-) -> tuple[Tensor, list[Carried], dict[Expression, Tensor]]:
-    """Run forward: the output (T, B, size), the states, and what is stored."""
+) -> tuple[list[Tensor], list[Carried], dict[Expression, Tensor]]:
+    """Run forward: the outputs, each (T, B, size), the states, and what is stored."""
     sources, constants, stacked, before = call.operands.divide(tensors)
     machine = call.compiled.training if training else call.compiled.inference
-    of_output = call.operands.output_state
+    of_outputs = call.operands.output_states
     states = [
-        Carried.starting(state, call.batch, training or number == of_output)
+        Carried.starting(state, call.batch, training or number in of_outputs)
         for number, state in enumerate(before)
     ]
     stores = _room(machine, call, before[0])
@@ -88,9 +89,11 @@ def _forward(
             states,
             stores,
         )
-    if of_output is not None:
-        return call.batch.after(states[of_output].slots), states, stores
-    return stores[call.operands.split.graph.output], states, stores
+    outputs = [
+        stores[node] if number is None else call.batch.after(states[number].slots)
+        for node, number in zip(call.operands.outputs, of_outputs, strict=True)
+    ]
+    return outputs, states, stores
 
 
 def _read_fields(call: Call, sources: Sequence[Tensor]) -> dict[Expression, Fields]:
@@ -122,9 +125,9 @@ def _room(
 def gradients(
     call: Call,
     tensors: Sequence[Tensor],
-    output: Tensor,
+    outputs: Sequence[Tensor],
     kept: Sequence[Tensor],
-    d_output: Tensor,
+    d_outputs: Sequence[Tensor],
     d_states: Sequence[Tensor],
 ) -> list[Tensor]:
     """The gradients of `tensors`, of those that have one (`Operands.differentiable`).
@@ -133,16 +136,19 @@ def gradients(
     """
     sources, constants, stacked, _ = call.operands.divide(tensors)
     back, machine = call.operands.split.backward, call.compiled.gradients
-    there = _Values.of(call, tensors, output, kept)
+    there = _Values.of(call, tensors, outputs, kept)
     states = [Carried.starting(d, call.batch, False, backwards=True) for d in d_states]
-    room = _room(machine, call, d_output, _groups(call))
-    d_output = _row_by_row(d_output)
+    room = _room(machine, call, d_outputs[0], _groups(call))
+    d_outputs = [_row_by_row(d) for d in d_outputs]
     if call.batch.steps and call.batch.rows:
         run(
             machine,
             call.batch,
             {leaf: there.fields(value) for value, leaf in back.values}
-            | {back.d_output: call.batch.fields(d_output)},
+            | {
+                leaf: call.batch.fields(d)
+                for leaf, d in zip(back.d_outputs, d_outputs, strict=True)
+            },
             call.operands.constants(constants),
             call.operands.matrix_fields(stacked, machine.program.matrices),
             states,
@@ -184,16 +190,21 @@ class _Values:
 
     @classmethod
     def of(
-        cls, call: Call, tensors: Sequence[Tensor], output: Tensor, kept: Sequence[Tensor]
+        cls,
+        call: Call,
+        tensors: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        kept: Sequence[Tensor],
     ) -> _Values:
         sources, _, _, before = call.operands.divide(tensors)
         graph, rest = call.operands.split.graph, iter(kept)
         histories = {}
         for number, state in enumerate(graph.states):
-            mine = number == call.operands.output_state
-            slots = _history(before[number], output) if mine else next(rest)
+            mine = call.operands.of_state(number)
+            slots = next(rest) if mine is None else _history(before[number], outputs[mine])
             histories[state] = call.batch.as_history(slots)
-        stored = {graph.output: output} | dict(zip(call.operands.kept, rest, strict=True))
+        stored = dict(zip(call.operands.outputs, outputs, strict=True))
+        stored |= dict(zip(call.operands.kept, rest, strict=True))
         sources = [_row_by_row(source) for source in sources]
         states = dict(zip(reversed(graph.updates), reversed(graph.states), strict=True))
         return cls(

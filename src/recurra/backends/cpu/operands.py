@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from torch import Tensor
 
 from recurra.backends.cpu.compiled import split
+from recurra.backends.cpu.program import given_out
 from recurra.backends.cpu.run import MatrixFields
 from recurra.graph import Expression, Graph
 from recurra.graph.serial import dumps, loads
@@ -24,7 +25,11 @@ class Operands:
         split: the graph, cut.
         slots: slots of the front in which the distinct sources stand.
         reads: for each read, (source, position in it, members of it).
-        output_state: number of the state whose value after the step is the output; or None.
+        outputs: what the loop gives out, the output first.
+        output_states: for each of them the number of the state whose value after the step it is; or
+            None.
+        shown: for each value of `graph.shown` ("loop", number of an output, 0, 1), or ("front",
+            slot, position in it, members of it).
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -35,8 +40,14 @@ class Operands:
         self.reads = [
             (self.slots.index(slot), position, count) for slot, position, count in self.split.reads
         ]
-        same = normal.output in normal.updates
-        self.output_state = normal.updates.index(normal.output) if same else None
+        self.outputs = given_out(normal)
+        numbers = {update: k for k, update in reversed([*enumerate(normal.updates)])}
+        self.output_states = tuple(numbers.get(node) for node in self.outputs)
+        self.shown = [self._source(node) for node in normal.outputs[1:]]
+
+    def of_state(self, number: int) -> int | None:
+        """The output that is a state's value after the step; None if there is none."""
+        return self.output_states.index(number) if number in self.output_states else None
 
     @property
     def taken(self) -> list[int]:
@@ -47,7 +58,7 @@ class Operands:
     def kept(self) -> tuple[Expression, ...]:
         """Values that the forward direction stores for the backward one, beside its output."""
         stores = (*self.split.forward.stores, *self.split.backward.kept)
-        return tuple(n for n in dict.fromkeys(stores) if n is not self.split.graph.output)
+        return tuple(node for node in dict.fromkeys(stores) if node not in self.outputs)
 
     @cached_property
     def differentiable(self) -> tuple[bool, ...]:
@@ -92,7 +103,18 @@ class Operands:
             normal.rewritten(self.leaves, shapes),
             inputs=tuple(leaf for leaf in shapes if leaf.op == "input"),
             parameters=tuple(leaf for leaf in shapes if leaf.op == "parameter"),
+            shown=tuple(self._name(node) for node in self.outputs[1:]),
         )
+
+    def _name(self, node: Expression) -> str:
+        graph = self.split.graph
+        return next(name for name, value in graph.named if value is node and name in graph.shown)
+
+    def _source(self, node: Expression) -> tuple[str, int, int, int]:
+        """Where a value that is shown comes from; see `shown`."""
+        if node in self.outputs:
+            return "loop", self.outputs.index(node), 0, 1
+        return "front", *self.split.front.given_to_step(node)
 
     def divide(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
         """(sources, constants, stacked matrices, states)."""

@@ -6,6 +6,7 @@ gradients are recorded. A graph goes in as text, so that an exported program hol
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ _HOW = "str graph, SymInt steps, Tensor? lengths=None"
 LIBRARY.define(f"recurrence(Tensor[] tensors, {_HOW}) -> Tensor[]")
 LIBRARY.define(f"recurrence_training(Tensor[] tensors, {_HOW}) -> Tensor[]")
 LIBRARY.define(
-    "recurrence_backward(Tensor[] tensors, Tensor output, Tensor[] kept, Tensor d_output, "
+    "recurrence_backward(Tensor[] tensors, Tensor[] outputs, Tensor[] kept, Tensor[] d_outputs, "
     f"Tensor[] d_states, {_HOW}) -> Tensor[]"
 )
 
@@ -41,8 +42,8 @@ def recurrence(
             rows of the first step before those of the second.
 
     Returns:
-        The output (T, B, size), in the form of the sources, and the states after the last step of
-        each row, (B, size) each.
+        The output (T, B, size) and what is shown beside it, in the form of the sources (see
+        `Operands.outputs`), then the states after the last step of each row, (B, size) each.
     """
     found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
     return found
@@ -62,24 +63,24 @@ def _training(
 
 def _backward(
     tensors: Sequence[Tensor],
-    output: Tensor,
+    outputs: Sequence[Tensor],
     kept: Sequence[Tensor],
-    d_output: Tensor,
+    d_outputs: Sequence[Tensor],
     d_states: Sequence[Tensor],
     graph: str,
     steps: int,
     lengths: Tensor | None = None,
 ) -> list[Tensor]:
     call = fused.Call.of(graph, steps, tensors, lengths)
-    return fused.gradients(call, tensors, output, kept, d_output, d_states)
+    return fused.gradients(call, tensors, outputs, kept, d_outputs, d_states)
 
 
 def _shapes(
     tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     taken = operands(graph)
-    output = _output_shape(taken, tensors, steps, lengths)
-    return [output, *map(torch.empty_like, taken.divide(tensors)[3])]
+    outputs = _output_shapes(taken, tensors, steps, lengths)
+    return [*outputs, *map(torch.empty_like, taken.divide(tensors)[3])]
 
 
 def _extent(tensors: Sequence[Tensor], steps: int, lengths: Tensor | None) -> tuple[int, int]:
@@ -94,18 +95,21 @@ def _history(state: Tensor, tensors: Sequence[Tensor], steps: int, ragged: bool)
     return state.new_empty(*first, state.shape[1])
 
 
-def _output_shape(
+def _output_shapes(
     taken: Operands, tensors: Sequence[Tensor], steps: int, lengths: Tensor | None
-) -> Tensor:
-    step, last = taken.split.graph, tensors[-1]
-    (letter,) = step.shapes[step.output]
-    size = taken.sizes(tensors)[letter]
-    if taken.output_state is None:
-        return last.new_empty(*_extent(tensors, steps, lengths), size)
-    # behind the state before the first step
-    if lengths is None:
-        return last.new_empty(steps + 1, last.shape[0], size)[1:]
-    return last.new_empty(1, last.shape[0] + tensors[0].shape[1], size)[:, last.shape[0] :]
+) -> list[Tensor]:
+    shapes, sizes, last = taken.split.graph.shapes, taken.sizes(tensors), tensors[-1]
+    found = []
+    for node, state in zip(taken.outputs, taken.output_states, strict=True):
+        size = math.prod(sizes[letter] for letter in shapes[node])
+        if state is None:
+            found.append(last.new_empty(*_extent(tensors, steps, lengths), size))
+        elif lengths is None:  # behind the state before the first step
+            found.append(last.new_empty(steps + 1, last.shape[0], size)[1:])
+        else:
+            rows = last.shape[0]
+            found.append(last.new_empty(1, rows + tensors[0].shape[1], size)[:, rows:])
+    return found
 
 
 def _training_shapes(
@@ -116,7 +120,7 @@ def _training_shapes(
     histories = [
         _history(state, tensors, steps, lengths is not None)
         for number, state in enumerate(states)
-        if number != taken.output_state
+        if number not in taken.output_states
     ]
     shapes = [taken.split.graph.shapes[node] for node in taken.kept]
     extent = _extent(tensors, steps, lengths)
@@ -129,9 +133,9 @@ def _training_shapes(
 
 def _gradient_shapes(
     tensors: Sequence[Tensor],
-    output: Tensor,
+    outputs: Sequence[Tensor],
     kept: Sequence[Tensor],
-    d_output: Tensor,
+    d_outputs: Sequence[Tensor],
     d_states: Sequence[Tensor],
     graph: str,
     steps: int,
@@ -142,7 +146,7 @@ def _gradient_shapes(
 
 
 class Recurrence(torch.autograd.Function):
-    """(graph, T, lengths, tensors) -> (output, last states), differentiable."""
+    """(graph, T, lengths, tensors) -> (outputs, last states), differentiable."""
 
     @staticmethod
     def forward(
@@ -150,21 +154,26 @@ class Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """Run forward and keep what the backward direction reads."""
         results = torch.ops.recurra.recurrence_training.default(tensors, graph, steps, lengths)
-        given = 1 + len(operands(graph).split.graph.states)
-        ctx.given, ctx.count = (graph, steps, lengths), len(tensors)
-        ctx.save_for_backward(*tensors, results[0], *results[given:])
+        taken = operands(graph)
+        outputs = len(taken.outputs)
+        given = outputs + len(taken.split.graph.states)
+        ctx.given, ctx.counts = (graph, steps, lengths), (len(tensors), outputs)
+        ctx.save_for_backward(*tensors, *results[:outputs], *results[given:])
         return tuple(results[:given])
 
     @staticmethod
-    def backward(ctx: Any, d_output: Tensor, *d_states: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients for everything; second derivatives go through PyTorch."""
         saved = ctx.saved_tensors  # once: a checkpoint computes them when they are asked for
-        tensors, (output, *kept) = saved[: ctx.count], saved[ctx.count :]
+        count, given_out = ctx.counts
+        tensors, results = saved[:count], saved[count:]
         if torch.is_grad_enabled():
-            return (None, None, None, *_plain_gradients(ctx, tensors, (d_output, *d_states)))
+            return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
+        outputs, kept = results[:given_out], results[given_out:]
+        d_outputs, d_states = gradients[:given_out], gradients[given_out:]
         found = iter(
             torch.ops.recurra.recurrence_backward.default(
-                tensors, output, kept, d_output, d_states, *ctx.given
+                tensors, outputs, kept, d_outputs, d_states, *ctx.given
             )
         )
         reached = operands(ctx.given[0]).differentiable

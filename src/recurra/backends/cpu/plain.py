@@ -17,7 +17,7 @@ from recurra.backends.weights import Weights
 def plain(
     taken: Operands, steps: int, lengths: Tensor | None, tensors: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
-    """(output, last states) of the operator `recurra::recurrence`, by PyTorch's own operators."""
+    """(outputs, last states) of the operator `recurra::recurrence`, by PyTorch's own operators."""
     sources, constants, stacked, states = taken.divide(tensors)
     weights = taken.constants(constants) | taken.matrices(stacked)
     sequences = {
@@ -26,16 +26,20 @@ def plain(
     named = Weights([((taken.leaves[node].attribute,), t) for node, t in weights.items()], {})
     if lengths is None:
         given = Given(steps, states[0].shape[0], sequences, {}, tuple(states))
-        output, lasts = Reference().run(taken.loop, named, given)
-        return output, *lasts
+        return _outputs_first(*Reference().run(taken.loop, named, given), len(states))
     step, row = Ragged(lengths.numpy()).places
     padded = {
         name: _padded(value, steps, len(lengths), step, row) for name, value in sequences.items()
     }
     padded["alive"] = (torch.arange(steps).unsqueeze(1) < lengths).unsqueeze(-1).to(states[0].dtype)
     given = Given(steps, states[0].shape[0], padded, {}, tuple(states))
-    output, lasts = Reference().run(taken.loop, named, given)
-    return output[step, row].unsqueeze(0), *lasts
+    found = _outputs_first(*Reference().run(taken.loop, named, given), len(states))
+    outputs, lasts = found[: -len(states)], found[-len(states) :]
+    return *(output[step, row].unsqueeze(0) for output in outputs), *lasts
+
+
+def _outputs_first(output: Tensor, others: tuple[Tensor, ...], states: int) -> tuple[Tensor, ...]:
+    return output, *others[states:], *others[:states]
 
 
 def _padded(value: Tensor, steps: int, rows: int, step: Tensor, row: Tensor) -> Tensor:

@@ -83,12 +83,19 @@ def is_reduction(node: Expression) -> bool:
     return node.op in REDUCTIONS and not is_count(node)
 
 
+def given_out(graph: Graph) -> tuple[Expression, ...]:
+    """What the loop gives out, each once: the output, then what is shown and needs the loop."""
+    varies = variation(graph.nodes)
+    shown = (node for node in graph.outputs if varies[node] is Variation.STEP)
+    return tuple(dict.fromkeys((graph.output, *shown)))
+
+
 def forward_program(graph: Graph) -> StepProgram:
     """The forward direction of a graph that is simplified already, keeping nothing."""
-    nodes = graph.nodes
+    nodes, outputs = graph.nodes, given_out(graph)
     varies = variation(nodes)
     step = [node for node in nodes if varies[node] is Variation.STEP and node.args]
-    roots = [*graph.updates, graph.output]
+    roots = [*graph.updates, *outputs]
     border = dict.fromkeys([arg for node in step for arg in node.args] + roots)
     outside = [node for node in border if varies[node] is not Variation.STEP]
     matrices = tuple(node for node in outside if len(graph.shapes[node]) == 2)
@@ -103,7 +110,7 @@ def forward_program(graph: Graph) -> StepProgram:
         matrices=matrices,
         states=graph.states,
         updates=graph.updates,
-        stores=() if graph.output in graph.updates else (graph.output,),
+        stores=tuple(node for node in outputs if node not in graph.updates),
         shapes=graph.shapes,
         names={node: name for node, name in graph.names.items() if node.args}
         | {state: f"{state.attribute}.before" for state in graph.states},

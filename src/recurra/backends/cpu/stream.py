@@ -27,6 +27,7 @@ from recurra.backends.reference import execute
 from recurra.backends.steps import Layer, States, Steps
 from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
+from recurra.graph.facts import below
 
 _BITS = {torch.float32: 32, torch.float64: 64}
 
@@ -96,13 +97,25 @@ class FusedLayer:
 
     def output(self, number: int) -> Tensor:
         """Where the step of this table leaves the output, (B, size)."""
-        graph = self.step.graph
-        if graph.output in graph.updates:
-            return self.slots[graph.updates.index(graph.output)][1 - number]
-        return self.stores[graph.output][0]
+        return self._value(self.step.graph.output, number)
 
-    def load(self, weights: Weights, below: FusedLayer | None) -> None:
-        """Pack the weights, and fill both tables; x is the output of the layer below."""
+    def handed(self, number: int) -> dict[str, Tensor]:
+        """What the step of this table leaves for the layer above, by the input that it is there."""
+        named = dict(self.step.graph.named)
+        values = {
+            str(leaf.attribute): named[name] for leaf, name in below(self.layer.graph).items()
+        }
+        values["x"] = self.step.graph.output
+        return {name: self._value(node, number) for name, node in values.items()}
+
+    def _value(self, node: Expression, number: int) -> Tensor:
+        updates = self.step.graph.updates
+        return (
+            self.slots[updates.index(node)][1 - number] if node in updates else self.stores[node][0]
+        )
+
+    def load(self, weights: Weights, lower: FusedLayer | None) -> None:
+        """Pack the weights, and fill both tables with what the layer below leaves."""
         step, like = self.step, self.slots[0]
         states = tuple(slots[0] for slots in self.slots)
         sequences = {str(leaf.attribute): value for leaf, value in self.reads.items()}
@@ -116,8 +129,9 @@ class FusedLayer:
         self.tables = [first, type(first).from_buffer_copy(first)]
         for number, table in enumerate(self.tables):
             self._put_states(table, number)
-            if below is not None and "x" in self.places:
-                table[self.places["x"]] = below.output(number).data_ptr()
+            for name, value in {} if lower is None else lower.handed(number).items():
+                if name in self.places:
+                    table[self.places[name]] = value.data_ptr()
 
     # All that is known here of how a kernel is called: what it finds in its table, and the call.
 
@@ -193,17 +207,18 @@ class FusedSteps(Steps):
 
     def load(self, weights: Sequence[Weights]) -> None:
         """See `Steps.load`."""
-        below = None
+        lower = None
         for layer, own in zip(self._fused, weights, strict=True):
-            layer.load(own, below)
-            below = layer
+            layer.load(own, lower)
+            lower = layer
         self._rounds = [self._round(number) for number in (0, 1)]
 
     def _round(self, number: int) -> Round:
         inputs: dict[str, tuple[tuple[Memory, int], ...]] = {}
         for height, layer in enumerate(self._fused):
+            handed = layer.handed(number) if height else {}
             for name, place in layer.places.items():
-                if name not in layer.layer.held and not (name == "x" and height):
+                if name not in layer.layer.held and name not in handed:
                     inputs[name] = (*inputs.get(name, ()), (layer.tables[number], place))
         calls = tuple(layer.call(number) for layer in self._fused)
         return Round(calls, inputs, self._fused[-1].output(number))
