@@ -249,6 +249,11 @@ def _left_out(
         )
         if any(name.endswith("_pre") for place in places for name in place.values):
             said.append("Values before an activation are kept for these units only.")
+    said += [
+        f"{', '.join(place.dropped)} of {place.name} is a matrix in each step; it is not shown."
+        for place in places
+        if place.dropped
+    ]
     if cut:
         said.append(f"Items are cut after {LONGEST} characters: {cut:,} of them.")
     return said
