@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.inspection.attribution import Attribution as Attribution
+    from recurra.inspection.attribution import gradient_times_input as gradient_times_input
+    from recurra.inspection.attribution import integrated_gradients as integrated_gradients
+    from recurra.inspection.attribution import occlusion as occlusion
+    from recurra.inspection.contributions import Contributions as Contributions
+    from recurra.inspection.contributions import contributions_to_state as contributions_to_state
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
     from recurra.inspection.gradients import Gradient as Gradient
@@ -13,8 +19,16 @@ if TYPE_CHECKING:
     from recurra.inspection.health import Health as Health
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
+    from recurra.inspection.influence import influence_matrix as influence_matrix
     from recurra.inspection.memories import Memory as Memory
     from recurra.inspection.memories import find_memories as find_memories
+    from recurra.inspection.output_contributions import OutputContributions as OutputContributions
+    from recurra.inspection.output_contributions import (
+        contributions_to_logits as contributions_to_logits,
+    )
+    from recurra.inspection.output_contributions import (
+        contributions_to_output as contributions_to_output,
+    )
     from recurra.inspection.radius import spectral_radii as spectral_radii
     from recurra.inspection.ranges import find_gates as find_gates
     from recurra.inspection.recorder import record as record
@@ -23,6 +37,16 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
+    "influence_matrix": "influence",
+    "occlusion": "attribution",
+    "integrated_gradients": "attribution",
+    "gradient_times_input": "attribution",
+    "Attribution": "attribution",
+    "contributions_to_logits": "output_contributions",
+    "contributions_to_output": "output_contributions",
+    "OutputContributions": "output_contributions",
+    "contributions_to_state": "contributions",
+    "Contributions": "contributions",
     "gradients_through_time": "gradients",
     "Gradient": "gradients",
     "Part": "recording",

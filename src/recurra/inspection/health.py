@@ -26,7 +26,7 @@ STILL = 1e-6  # a unit that moves less is constant, one that is nearer to 0 is d
 class Gate:
     """How far a gate is from acting: the share of its values that are saturated.
 
-    Karpathy, Johnson & Fei-Fei 2015, arXiv:1506.02078, section 4.2: a gate is left-saturated below
+    Karpathy, Johnson & Fei-Fei 2015, arXiv:1506.02078: a gate is left-saturated below
     0.1 and right-saturated above 0.9. What is a gate follows from the equations (`find_gates`).
 
     Attributes:
