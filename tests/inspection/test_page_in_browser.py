@@ -182,7 +182,7 @@ def test_findings_stand_with_their_verdict_and_their_numbers(open_page):
     assert "They vanish." in opened.text("header")
     bars = opened.page.locator("#finding-kept .contribution > span")
     tall = [float(h.rstrip("%")) for h in bars.evaluate_all("b => b.map(x => x.style.height)")]
-    assert tall == pytest.approx((abs(kept) / 2 * 50).tolist(), abs=0.01)
+    assert tall == pytest.approx((abs(kept) / 3 * 100).tolist(), abs=0.01)
     assert bars.first.get_attribute("class") == "below"
     assert "Not computed: the weights were not kept" in opened.text("#finding-none")
     assert opened.text("#finding-table td") == "0.125"

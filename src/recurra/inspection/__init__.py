@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
+    from recurra.inspection.findings import Finding as Finding
+    from recurra.inspection.findings import Series as Series
     from recurra.inspection.gradients import Gradient as Gradient
     from recurra.inspection.gradients import gradients_through_time as gradients_through_time
     from recurra.inspection.health import Health as Health
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
     from recurra.inspection.influence import influence_matrix as influence_matrix
+    from recurra.inspection.measured import measure as measure
     from recurra.inspection.memories import Memory as Memory
     from recurra.inspection.memories import find_memories as find_memories
     from recurra.inspection.output_contributions import OutputContributions as OutputContributions
@@ -54,6 +57,8 @@ _HOMES = {
     "record": "recorder",
     **dict.fromkeys(("Health", "check_health", "half_lives"), "health"),
     **dict.fromkeys(("Fault", "first_fault"), "faults"),
+    **dict.fromkeys(("Finding", "Series"), "findings"),
+    "measure": "measured",
     "Memory": "memories",
     "find_memories": "memories",
     "find_gates": "ranges",

@@ -78,12 +78,15 @@ function matrix(run, finding, store) {
 /** @param {any} finding */
 function table(finding) {
   const cell = (x) => (typeof x === "number" ? plain(x, Number.isInteger(x) ? 0 : 3) : x);
+  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "";
+  const right = finding.columns.map((_, k) => k > 0 && finding.rows.every((row) => isNumber(row[k])));
   return h("div", { class: "wide" }, h("table", { class: "numbers" },
     h("caption", { class: "hidden" }, finding.title),
-    h("thead", {}, h("tr", {}, finding.columns.map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, finding.columns.map((name, k) =>
+      h("th", { scope: "col", class: right[k] ? "number" : null }, name)))),
     h("tbody", {}, finding.rows.map((row) => h("tr", {}, row.map((x, k) => (k === 0
       ? h("th", { scope: "row" }, cell(x))
-      : h("td", { class: typeof x === "number" ? "number" : null }, cell(x)))))))));
+      : h("td", { class: right[k] ? "number" : null }, cell(x)))))))));
 }
 
 /** @param {any} run @param {any} finding @param {any} store */
