@@ -36,8 +36,12 @@ def table(opened) -> dict[str, list[str]]:
     """The numbers of the chosen step, by the name of the value."""
     opened.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     rows = opened.page.locator("#step table.numbers tbody tr").all()
-    cells = [row.locator("th, td").all_inner_texts() for row in rows]
-    return {cell[0].strip(): [text.strip() for text in cell[1:]] for cell in cells}
+    return {
+        row.locator("th").get_attribute("data-name"): [
+            text.strip() for text in row.locator("td").all_inner_texts()
+        ]
+        for row in rows
+    }
 
 
 def assert_is(text: str, truth: torch.Tensor) -> None:

@@ -92,7 +92,7 @@ def test_a_stuck_gate_a_still_unit_and_a_nan_are_told():
     assert gates.level == "warning"
     assert "rnn.0.forward.f has 100 % of its values above 0.9" in gates.verdict
     units = found("units", findings)
-    assert units.verdict.startswith("4 of 10 units of rnn.0.forward.h never move, and 4 of them")
+    assert units.verdict.startswith("4 of 10 units of rnn.0.forward.h never move; 4 of 4 are")
     finite = found("finite", findings)
     assert finite.level == "warning"
     assert "rnn.0.forward.g[3] in step 7" in finite.verdict

@@ -22,8 +22,9 @@ from recurra.inspection.remembering import (
 from recurra.inspection.verdicts import gradient_findings, health_findings
 from recurra.nn.sequence import Lengths
 
-MOST = 200  # steps up to which the influence of every input on every output is computed
-PROJECTIONS = 16
+MOST = 200  # steps up to which gradients are integrated; each point is a run of its own
+MOST_INFLUENCE = 64  # steps up to which the influence of every input on every output is computed
+PROJECTIONS = 8
 _NEEDS = "it needs the model and what it read: measure(recording, inputs)"
 
 
@@ -50,7 +51,7 @@ def _remembered(
 ) -> tuple[Finding, ...]:
     if recording.steps > LONGEST:
         why = f"it has {recording.steps:,} steps; record a part of up to {LONGEST:,}"
-        return (Finding("memory", "What the last memory holds", missing=why),)
+        return (Finding("memory", "What the last memory holds", view="items", missing=why),)
     found = [memory_finding(recording, row), logit_finding(recording, row)]
     model = recording.model
     if model is None or inputs is None:
@@ -94,7 +95,7 @@ def _gradients(
 def _influence(recording: Recording, inputs: Any, lengths: Lengths, row: int) -> Finding:
     """Which input step counts for which output step."""
     title = "Influence of inputs on outputs"
-    if recording.steps > MOST:
+    if recording.steps > MOST_INFLUENCE:
         why = f"it takes too long for {recording.steps} steps; see influence_matrix"
         return Finding("influence", title, missing=why)
     try:

@@ -32,13 +32,13 @@ def memory_finding(recording: Recording, row: int = 0) -> Finding:
     ]
     if not addresses:
         none = "no state here is a memory that is kept in part and added to"
-        return Finding("memory", title, missing=none)
+        return Finding("memory", title, view="items", missing=none)
     series, told = [], ""
     for address in reversed(addresses):
         try:
             shares = _shares(recording, address, row)
         except UsageError as error:
-            return Finding("memory", title, missing=str(error))
+            return Finding("memory", title, view="items", missing=str(error))
         told = told or _told(address, shares, address.split(".")[-2] == "reverse")
         series.append(Series(address, shares.tolist()))
     return Finding(
@@ -82,11 +82,11 @@ def logit_finding(recording: Recording, row: int = 0) -> Finding:
     vocabulary = recording.vocabulary
     if not vocabulary or recording.model is None:
         none = "the recording knows no vocabulary, or came without its model"
-        return Finding("logits", title, missing=none)
+        return Finding("logits", title, view="items", missing=none)
     try:
         found = contributions_to_logits(recording, step=-1)
     except UsageError as error:
-        return Finding("logits", title, missing=str(error))
+        return Finding("logits", title, view="items", missing=str(error))
     best = found.total[row].topk(min(BEST, len(vocabulary))).indices.tolist()
     series = [Series(_name(vocabulary[k]), found.shares[:, row, k].tolist()) for k in best]
     shares = found.shares[:, row, best[0]]
@@ -120,7 +120,7 @@ def attribution_finding(
     try:
         found = compute()
     except UsageError as error:
-        return Finding(key, name, missing=str(error))
+        return Finding(key, name, view="items", missing=str(error))
     values = found.steps[:, row].detach().double()
     step = int(values.abs().argmax())
     told = f"Step {step} counts most, with {float(values[step]):+.3g}"
@@ -131,7 +131,7 @@ def attribution_finding(
                 f"the steps add up to {float(values.sum()):.3g} and not to {float(whole):.3g}, so "
                 "nothing can be read from them: the way from inputs of 0 is not smooth"
             )
-            return Finding(key, name, missing=why)
+            return Finding(key, name, view="items", missing=why)
         told += f" of the {float(whole):.3g} between this score and that of the baseline; in sum, "
         told += f"the steps miss it by {float(missed):.1g}"
     curve: list[float] = torch.nan_to_num(values).tolist()

@@ -28,7 +28,7 @@ def steps(number: float) -> str:
     """A number of steps in words."""
     if math.isinf(number):
         return "for ever"
-    shown = f"{number:.1f}" if number < 10 and number % 1 else f"{number:,.0f}"
+    shown = f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:,.0f}"
     return f"{shown} step" if shown == "1" else f"{shown} steps"
 
 
@@ -83,8 +83,9 @@ def _units(units: Sequence[Units]) -> Finding:
     share = len(worst.constant) / worst.size
     text = "Every unit moves."
     if still:
-        told = f"{len(worst.constant)} of {worst.size} units of {worst.address}"
-        text = f"{told} never move, and {len(worst.dead)} of them are always 0."
+        told = f"{len(worst.constant)} of {worst.size} units of {worst.address} never move"
+        told = told if worst.size > 1 else f"{worst.address} never moves"
+        text = f"{told}; {len(worst.dead)} of {len(worst.constant)} are always 0."
     return Finding(
         "units",
         "Units that do nothing",

@@ -18,7 +18,7 @@ function underItems(run, finding, store) {
   const show = (k) => {
     requestAnimationFrame(() => reveal(element, elements, finding.series[k].values));
     const most = bars(elements, finding.series[k].values);
-    scale.textContent = `a full bar is ${plain(most, 3)} ${finding.axis}`;
+    scale.textContent = `${finding.series[k].label}: the longest bar is ${plain(most, 3)} ${finding.axis}`;
     element.setAttribute("aria-label", `${finding.series[k].label}, under each item`);
   };
   const pick = choice("contribution", finding.series.map(({ label }, k) =>
@@ -30,7 +30,8 @@ function underItems(run, finding, store) {
     number.textContent = `step ${run.first + at}: `
       + finding.series.map(({ values }) => plain(values[at], 4)).join(" · ");
   });
-  return figure({ name: finding.key, body: element, controls: [pick.element, scale], caption: number });
+  const body = [element, h("div", { class: "under" }, scale)];
+  return figure({ name: finding.key, body, controls: pick.element, caption: number });
 }
 
 /** Scroll to the longest bar. */
