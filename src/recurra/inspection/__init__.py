@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from recurra.inspection.attribution import occlusion as occlusion
     from recurra.inspection.contributions import Contributions as Contributions
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
+    from recurra.inspection.diagram import draw as draw
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
     from recurra.inspection.findings import Finding as Finding
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
+    "draw": "diagram",
     "influence_matrix": "influence",
     "occlusion": "attribution",
     "integrated_gradients": "attribution",

@@ -15,7 +15,8 @@ class Node:
             without a name.
         kind: input, before (a state at t-1), after (a state at t), output; gate (weights act in
             it), function (of one value), product, sum, operator; join (lines that go on as one).
-        label: what stands in it; for a port the name of its value.
+        label: what stands in it; for a port the name of its value, and "weight:U_n" for the weight
+            that acts alone in it.
         value: the paper's name of its value; "" if it has none.
         text: its equation.
     """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
+from recurra.errors import UsageError
 from recurra.inspection.diagram.elements import Diagram, Edge, Node
 from recurra.inspection.diagram.lettering import width
 from recurra.inspection.diagram.placement import Plan, plan
@@ -23,7 +25,7 @@ from recurra.inspection.diagram.wiring import Job, wire
 
 UNIT = 16.0  # pixels between two lines of the lattice
 CLEAR = 8.0  # pixels between a node and a line that passes it
-ATTEMPTS = 8
+ATTEMPTS = 20
 _MARGIN = 4  # lattice lines between the sides of the cell and its first and last column
 
 _ENTER = {
@@ -66,6 +68,7 @@ class Layout:
         width, height: of the body of the cell.
         boxes: by the keys of the nodes.
         lines: one for each edge.
+        rails: the states that run on top.
     """
 
     diagram: Diagram
@@ -73,26 +76,34 @@ class Layout:
     height: float
     boxes: dict[str, Box]
     lines: tuple[Line, ...]
+    rails: tuple[str, ...] = ()
 
 
-def layout(diagram: Diagram) -> Layout:
-    """Coordinates for a diagram: the narrowest lattice on which all lines find a way."""
+def lay_out(diagram: Diagram) -> Layout:
+    """Coordinates for a diagram: the narrowest lattice on which all lines find a way.
+
+    Raises:
+        UsageError: there is none within reason.
+    """
     planned = plan(diagram)
     for extra in range(ATTEMPTS):
         try:
             return _Board(diagram, planned, extra).run()
         except NoRoute:
             continue
-    raise AssertionError(f"no lines for {diagram.name}")
+    raise UsageError(
+        f"the lines of cell {diagram.name} find no way in a diagram. Split its longest equation "
+        "into named parts."
+    )
 
 
 def half_size(node: Node) -> tuple[float, float]:
     """Half the width and half the height of a node, in pixels."""
     if node.kind == "gate":
-        return max(23.0, width(node.label) / 2 + 9), 17.0
+        return max(23.0, ceil(width(node.label) / 2 + 9)), 17.0
     if node.kind in ("product", "sum", "operator", "function"):
         text = width(node.label) / 2
-        return (13.0, 13.0) if text <= 8 else (text + 8, 13.0)
+        return (13.0, 13.0) if text <= 8 else (ceil(text + 8), 13.0)
     return 0.0, 0.0
 
 
@@ -196,7 +207,7 @@ class _Board:
         boxes = {key: self.box(key) for key in self.diagram.nodes}
         width, height = self.size[0] * UNIT, self.size[1] * UNIT
         lines = tuple(self.lines[edge] for edge in self.diagram.edges)
-        return Layout(self.diagram, width, height, boxes, lines)
+        return Layout(self.diagram, width, height, boxes, lines, tuple(self.plan.rails))
 
     def on_rail(self, edge: Edge) -> bool:
         """Whether a line is part of a rail."""

@@ -32,10 +32,15 @@ def name_width(name: str, time: str = "t", size: float = SIZE) -> float:
     return width(base, size) + width(below, size * BELOW)
 
 
-def names_on_lines(layout: Layout) -> dict[str, tuple[float, float]]:
+def names_on_lines(layout: Layout, time: str = "t") -> dict[str, tuple[float, float]]:
     """For every named value inside the cell the place of its name: left end, baseline.
 
-    The first place beside its lines is taken where it covers nothing, or the one that covers least.
+    A state or output has its name outside, where its line ends. The first place beside the lines is
+    taken where it covers nothing, or the one that covers least.
+
+    Args:
+        layout: of the cell.
+        time: the longest subscript that the names will have.
     """
     taken = [
         (b.x - b.half_width, b.y - b.half_height, b.x + b.half_width, b.y + b.half_height)
@@ -48,10 +53,15 @@ def names_on_lines(layout: Layout) -> dict[str, tuple[float, float]]:
             for (x0, y0), (x1, y1) in pairwise(line.points)
         ]
     places = {}
+    readers = layout.diagram.readers
+    ends = {
+        key: [r for r in readers[key] if r.startswith(("after:", "output:"))] for key in readers
+    }
     for key, box in layout.boxes.items():
-        if not box.half_width or not box.node.value:
+        outside = {layout.boxes[reader].node.value for reader in ends[key]}
+        if not box.half_width or not box.node.value or box.node.value in outside:
             continue
-        wide = name_width(box.node.value)
+        wide = name_width(box.node.value, time)
         found = [*_beside(layout, key, wide)]
         inside = [
             r for r in found if r[0] > 2 and r[2] < layout.width - 2 and 2 < r[1] < layout.height

@@ -39,7 +39,7 @@ def plan(diagram: Diagram) -> Plan:
     rails = _rails(diagram)
     on_rail = {key for keys in rails.values() for key in keys}
     row = _rows(diagram, on_rail, set(rails))
-    height = max([row[key] for key in row], default=0)
+    height = max(row.values(), default=0)
     for k, keys in enumerate(rails.values()):
         row |= dict.fromkeys(keys, height + len(rails) - k)
     return Plan(_Columns(diagram, row, rails).run(), row, rails, height)
@@ -88,27 +88,21 @@ def _carry(diagram: Diagram, start: str, end: str, taken: set[str]) -> list[str]
 
 def _rows(diagram: Diagram, on_rail: set[str], carried: set[str]) -> dict[str, int]:
     """Rows of what stands between the gates and the rails: over its operands, or hanging."""
+    outside = (*PORTS, "join")
+    order = [k for k in _in_order(diagram) if k not in on_rail and diagram.kind(k) not in outside]
     row: dict[str, int] = {}
-    inner = [k for k in _in_order(diagram) if k not in on_rail and diagram.kind(k) not in PORTS]
-    for key in inner:
-        if diagram.kind(key) == "join":
-            continue
-        under = [row.get(op, 0) for op in diagram.operands[key] if _from_below(diagram, op, row)]
-        under = [r for op, r in zip(diagram.operands[key], under, strict=False)] if under else []
-        leaves = all(_is_low_port(diagram, op, carried) for op in diagram.operands[key])
-        if diagram.kind(key) == "gate" or (leaves and len(diagram.operands[key]) == 1):
+    for key in order:
+        operands = diagram.operands[key]
+        low = [_is_low_port(diagram, operand, carried) for operand in operands]
+        under = [row[operand] for operand in operands if operand in row]
+        if diagram.kind(key) == "gate" or (len(low) == 1 and low[0]):
             row[key] = 0
-        elif under or any(_is_low_port(diagram, op, carried) for op in diagram.operands[key]):
+        elif under or any(low):
             row[key] = 1 + max(under, default=0)
-    for key in reversed(inner):
-        if key not in row and diagram.kind(key) != "join":
-            readers = (row.get(r, 0) for r in diagram.readers[key])
-            row[key] = 1 + max(readers, default=0)
+    for key in reversed(order):  # what reads the rails only hangs over its readers
+        if key not in row:
+            row[key] = 1 + max((row.get(reader, 0) for reader in diagram.readers[key]), default=0)
     return row
-
-
-def _from_below(diagram: Diagram, key: str, row: dict[str, int]) -> bool:
-    return key in row
 
 
 def _is_low_port(diagram: Diagram, key: str, carried: set[str]) -> bool:

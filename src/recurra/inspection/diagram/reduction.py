@@ -174,18 +174,17 @@ class _Reduction:
         return self.add(node, "gate" if weights else "function", label, [self.edge(source)])
 
     def pointwise(self, node: Expression) -> str:
+        """An operation on values of the step."""
         arguments = self.shape.moving_args(node)
-        if node.op in ("add", "subtract"):
-            return self.sum(node, self.shape.terms(node))
-        if node.op == "multiply" and len(arguments) == len(node.args):
-            return self.product(node)
-        if node.op == "multiply" and len(arguments) == 2:
-            return self.product(node)
         if _is_magnitude(node):
             return self.add(node, "function", "|·|", [self.edge(node.args[0])])
-        if len(arguments) == 1 and node.args.count(arguments[0]) == 1:
+        if len(arguments) == 1:
             label = function_label(node, arguments[0])
             return self.add(node, "function", label, [self.edge(arguments[0])])
+        if node.op in ("add", "subtract"):
+            return self.sum(node, self.shape.terms(node))
+        if node.op == "multiply":
+            return self.product(node)
         signs = ("", "/") if node.op == "divide" else ("",) * 3
         operands = [
             self.edge(arg, sign)

@@ -6,10 +6,10 @@ line with A* (Hart, Nilsson & Raphael 1968); points where a line turns or forks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import count, pairwise
+from itertools import pairwise
 
 Point = tuple[int, int]
 Step = tuple[int, int]
@@ -17,6 +17,11 @@ RIGHT, LEFT, UP, DOWN = (1, 0), (-1, 0), (0, -1), (0, 1)
 STEPS = (RIGHT, LEFT, UP, DOWN)
 
 BEND, CROSSING, BACKWARD, SHARED, NEW_PIN = 4.0, 5.0, 1.5, 0.15, 5.0
+LATE = 1e-4  # less for every step further to the right, so that equal ways are not
+_FAR = float("inf")
+# For each direction (its place in STEPS) those that may follow: all but the way back.
+_NEXT = ((0, 2, 3), (1, 2, 3), (0, 1, 2), (0, 1, 3))
+_FREE = 0  # the number of no net
 
 
 @dataclass(frozen=True)
@@ -32,19 +37,32 @@ class NoRoute(Exception):  # noqa: N818  (answered by a wider lattice, never sho
     """There is no way left for a line on this lattice."""
 
 
-@dataclass
 class Lattice:
     """The points where lines may run, and the lines that are there.
 
-    Attributes:
-        size: lines run at 0 <= x <= size[0], 0 <= y <= size[1].
-        blocked: points that belong to a node.
+    A point is a number, row by row. For both axes a list says which net runs along it there; where
+    a line turns, forks or ends, its net has both.
     """
 
-    size: Point
-    blocked: Mapping[Point, str]
-    _along: tuple[dict[Point, str], dict[Point, str]] = field(default_factory=lambda: ({}, {}))
-    _trees: dict[str, dict[Point, set[Step]]] = field(default_factory=dict)
+    def __init__(self, size: Point, blocked: Iterable[Point]) -> None:
+        """Lines run inside of `size`, and touch the border and `blocked` points only at pins."""
+        self.width, height = size[0] + 1, size[1] + 1
+        self.count = self.width * height
+        self.deltas = (1, -1, -self.width, self.width)
+        self.closed = bytearray(self.count)
+        for x in range(self.width):
+            self.closed[x] = self.closed[self.count - 1 - x] = 1
+        for y in range(height):
+            self.closed[y * self.width] = self.closed[(y + 1) * self.width - 1] = 1
+        for point in blocked:
+            self.closed[self.number(point)] = 1
+        self.along = ([_FREE] * self.count, [_FREE] * self.count)
+        self.nets: dict[str, int] = {}
+        self.trees: dict[int, dict[int, int]] = {}  # point -> bits of the directions that leave it
+
+    def number(self, point: Point) -> int:
+        """The number of a point."""
+        return point[1] * self.width + point[0]
 
     def route(self, net: str, starts: Iterable[Pin], goals: Iterable[Pin]) -> list[Point]:
         """The points of a new line of `net`, from one of `starts` to one of `goals`.
@@ -52,161 +70,140 @@ class Lattice:
         Raises:
             NoRoute: there is none.
         """
-        ends = {(pin.point, pin.step): pin.cost for pin in goals}
-        path = self._search(net, list(starts), ends)
+        own = self.nets.setdefault(net, len(self.nets) + 1)
+        ends = {self.number(p.point) << 2 | STEPS.index(p.step): p.cost for p in goals}
+        points = self._search(own, list(starts), ends)
+        path = [(point % self.width, point // self.width) for point in points]
         self.put(net, path)
         return path
 
-    def _search(
-        self, net: str, starts: list[Pin], ends: Mapping[tuple[Point, Step], float]
-    ) -> list[Point]:
-        tree = self._trees.get(net, {})
-        x0, x1 = min(p[0] for p, _ in ends), max(p[0] for p, _ in ends)
-        y0, y1 = min(p[1] for p, _ in ends), max(p[1] for p, _ in ends)
-        order = count()
-        heap: list[tuple[float, int, float, Point, Step, bool]] = []
-        came: dict[tuple[Point, Step, bool], tuple[Point, Step, bool] | None] = {}
-        best: dict[tuple[Point, Step, bool], float] = {}
-
-        def push(
-            cost: float, state: tuple[Point, Step, bool], parent: tuple[Point, Step, bool] | None
-        ) -> None:
-            if cost < best.get(state, float("inf")):
-                best[state], came[state] = cost, parent
-                x, y = state[0]
-                rest = max(x0 - x, 0, x - x1) + max(y0 - y, 0, y - y1)
-                shared = SHARED if state[2] else 1.0
-                heappush(heap, (cost + rest * shared, next(order), cost, *state))
-
+    def _search(self, own: int, starts: list[Pin], ends: Mapping[int, float]) -> list[int]:
+        """A*; a state is a point, the direction of the last step, and whether it was shared."""
+        tree = self.trees.get(own, {})
+        rest = self._rest(ends)
+        best = [_FAR] * (self.count << 3)
+        came: dict[int, int] = {}
+        heap: list[tuple[float, int, float]] = []
         for pin in starts:
-            used = pin.point in tree
-            if used or self._is_free(net, pin.point, pin.step):
-                push(
-                    pin.cost + (NEW_PIN if tree and not used else 0),
-                    (pin.point, pin.step, used),
-                    None,
-                )
+            point, used = self.number(pin.point), self.number(pin.point) in tree
+            if used or all(along[point] in (_FREE, own) for along in self.along):
+                state = point << 3 | STEPS.index(pin.step) << 1 | used
+                best[state] = pin.cost + (NEW_PIN if tree and not used else 0.0)
+                heappush(heap, (best[state] + rest(state), state, best[state]))
         while heap:
-            _, _, cost, point, step, shared = heappop(heap)
-            state = (point, step, shared)
+            _, state, cost = heappop(heap)
+            if state < 0:
+                return _way(came, ~state)
             if cost > best[state]:
                 continue
-            if point == _END:
-                return _way(came, state)
-            if (point, step) in ends and not shared:
-                push(cost + ends[point, step], (_END, step, False), state)
-            for new, price, then in self._moves(net, tree, state, ends):
-                push(cost + price, (new, then, _on(tree, point, then, shared)), state)
-        raise NoRoute(net)
+            if not state & 1 and state >> 1 in ends:
+                heappush(heap, (cost + ends[state >> 1], ~state, cost))
+            for new, price in self._moves(own, tree, state, ends):
+                total = cost + price
+                if total < best[new]:
+                    best[new], came[new] = total, state
+                    heappush(heap, (total + rest(new), new, total))
+        raise NoRoute
+
+    def _rest(self, ends: Mapping[int, float]) -> _Rest:
+        xs = [(end >> 2) % self.width for end in ends]
+        ys = [(end >> 2) // self.width for end in ends]
+        return _Rest(self.width, min(xs), max(xs), min(ys), max(ys))
 
     def _moves(
-        self,
-        net: str,
-        tree: Mapping[Point, set[Step]],
-        state: tuple[Point, Step, bool],
-        ends: Mapping[tuple[Point, Step], float],
-    ) -> Iterable[tuple[Point, float, Step]]:
-        """(next point, its cost, direction) of every step that may follow."""
-        point, step, shared = state
-        for then in STEPS:
-            if then == (-step[0], -step[1]):
+        self, own: int, tree: Mapping[int, int], state: int, ends: Mapping[int, float]
+    ) -> Iterator[tuple[int, float]]:
+        """(next state, price) of every step that may follow."""
+        point, step, shared = state >> 3, state >> 1 & 3, state & 1
+        bits = tree.get(point, 0) if shared else 0
+        here = self.along[0][point], self.along[1][point]
+        for then in _NEXT[step]:
+            turns = then != step
+            new = point + self.deltas[then]
+            if bits >> then & 1:
+                yield new << 3 | then << 1 | 1, SHARED + (BEND * 0.25 if turns else 0.0)
                 continue
-            new = (point[0] + then[0], point[1] + then[1])
-            bend = BEND if then != step else 0.0
-            if _on(tree, point, then, shared):
-                yield new, SHARED + bend * 0.25, then
+            if (turns or shared) and not (here[0] in (_FREE, own) and here[1] in (_FREE, own)):
                 continue
-            if bend or shared:
-                across = (
-                    self._along[1 - _axis(then)].get(point),
-                    self._along[_axis(then)].get(point),
-                )
-                if any(owner not in (None, net) for owner in across):
-                    continue
-            if self._is_closed(net, new, then, ends):
+            if not 0 <= new < self.count:
                 continue
-            crossing = self._along[1 - _axis(then)].get(new)
-            price = 1.0 + bend + (CROSSING if crossing else 0.0)
-            yield new, price + (BACKWARD if then == LEFT else 0.0), then
-
-    def _is_closed(
-        self, net: str, point: Point, step: Step, ends: Mapping[tuple[Point, Step], float]
-    ) -> bool:
-        """Whether a line of `net` must not come to `point`."""
-        is_end = (point, step) in ends
-        if not is_end:
-            inside = 0 < point[0] < self.size[0] and 0 < point[1] < self.size[1]
-            if not inside or point in self.blocked:
-                return True
-        along, across = self._along[_axis(step)], self._along[1 - _axis(step)]
-        if point in along:
-            return True
-        owner = across.get(point)
-        return owner is not None and (owner == net or is_end)
-
-    def _is_free(self, net: str, point: Point, step: Step) -> bool:
-        return all(along.get(point, net) == net for along in self._along)
+            is_end = (new << 2 | then) in ends
+            across = self.along[then < 2][new]
+            if (self.closed[new] and not is_end) or self.along[then > 1][new] != _FREE:
+                continue
+            if across == own:
+                continue
+            price = 1.0 + (CROSSING if across else 0.0)
+            if turns:  # rather late than early
+                price += BEND - LATE * (point % self.width)
+            yield new << 3 | then << 1, price + (BACKWARD if then == 1 else 0.0)
 
     def put(self, net: str, path: list[Point]) -> None:
         """Lay a line."""
-        tree = self._trees.setdefault(net, {path[0]: set()})
-        tree.setdefault(path[0], set())
-        before: Step | None = None
+        own = self.nets.setdefault(net, len(self.nets) + 1)
+        tree = self.trees.setdefault(own, {})
+        tree.setdefault(self.number(path[0]), 0)
         for a, b in pairwise(path):
-            step = (b[0] - a[0], b[1] - a[1])
-            tree.setdefault(a, set()).add(step)
-            tree.setdefault(b, set())
-            for point in (a, b):
-                self._along[_axis(step)][point] = net
-            if before is not None and before != step:
-                self._along[1 - _axis(step)][a] = net
-            before = step
+            then = STEPS.index((b[0] - a[0], b[1] - a[1]))
+            start, end = self.number(a), self.number(b)
+            tree[start] |= 1 << then
+            tree.setdefault(end, 0)
+            self.along[then > 1][start] = self.along[then > 1][end] = own
         for point in (path[0], path[-1]):
-            for along in self._along:
-                along[point] = net
+            for along in self.along:
+                along[self.number(point)] = own
 
     def take(self, net: str) -> None:
         """Take up all lines of a net."""
-        for point in self._trees.pop(net, {}):
-            for along in self._along:
-                if along.get(point) == net:
-                    del along[point]
+        own = self.nets[net]
+        for point in self.trees.pop(own, {}):
+            for along in self.along:
+                if along[point] == own:
+                    along[point] = _FREE
 
     def price(self, net: str) -> float:
         """What the lines of a net cost: length, turns, crossings, steps back in time."""
-        tree = self._trees[net]
-        into: dict[Point, Step] = {}
-        total = 0.0
-        for point, steps in tree.items():
-            for step in steps:
-                into[point[0] + step[0], point[1] + step[1]] = step
-                total += 1.0 + (BACKWARD if step == LEFT else 0.0)
-        for point, steps in tree.items():
-            total += BEND * sum(point in into and step != into[point] for step in steps)
-            total += CROSSING * any(along.get(point, net) != net for along in self._along)
-        return total
+        own = self.nets[net]
+        leaving = [
+            (point, then)
+            for point, bits in self.trees[own].items()
+            for then in range(4)
+            if bits >> then & 1
+        ]
+        into = {point + self.deltas[then]: then for point, then in leaving}
+        turns = sum(into.get(point, then) != then for point, then in leaving)
+        back = sum(then == 1 for _, then in leaving)
+        crossings = sum(
+            any(along[point] not in (_FREE, own) for along in self.along)
+            for point in self.trees[own]
+        )
+        return len(leaving) + BEND * turns + BACKWARD * back + CROSSING * crossings
 
 
-_END = (-1, -1)
+@dataclass(frozen=True)
+class _Rest:
+    """A lower bound of what is left to the box around all goals: steps, and turns to make."""
+
+    width: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    def __call__(self, state: int) -> float:
+        y, x = divmod(state >> 3, self.width)
+        dx = self.left - x if x < self.left else x - self.right if x > self.right else 0
+        dy = self.top - y if y < self.top else y - self.bottom if y > self.bottom else 0
+        if state & 1:
+            return (dx + dy) * SHARED
+        level = not state >> 1 & 2
+        turns = (dx and dy) or (dx and not level) or (dy and level)
+        return dx + dy + (BEND if turns else 0.0)
 
 
-def _axis(step: Step) -> int:
-    """0 for a horizontal step, 1 for a vertical one."""
-    return 0 if step[1] == 0 else 1
-
-
-def _on(tree: Mapping[Point, set[Step]], point: Point, step: Step, shared: bool) -> bool:
-    """Whether a step goes along a line that the net has already."""
-    return shared and step in tree.get(point, ())
-
-
-def _way(
-    came: Mapping[tuple[Point, Step, bool], tuple[Point, Step, bool] | None],
-    state: tuple[Point, Step, bool],
-) -> list[Point]:
-    path: list[Point] = []
-    at = came[state]
-    while at is not None:
-        path.append(at[0])
-        at = came[at]
+def _way(came: Mapping[int, int], state: int) -> list[int]:
+    path = [state >> 3]
+    while state in came:
+        state = came[state]
+        path.append(state >> 3)
     return path[::-1]

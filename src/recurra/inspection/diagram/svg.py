@@ -2,301 +2,230 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from html import escape
-from itertools import pairwise
+from math import ceil
 
 from recurra.inspection.diagram.layout import Box, Layout, Line
-from recurra.inspection.diagram.lettering import SIZE, name_width, names_on_lines
+from recurra.inspection.diagram.lettering import SIZE, name_width, names_on_lines, width
+from recurra.inspection.diagram.strokes import (
+    CIRCLE,
+    STUB,
+    arrow,
+    direction,
+    extended,
+    gaps,
+    number,
+    path,
+)
 from recurra.inspection.diagram.style import style_sheet
 from recurra.inspection.diagram.wording import parts
 
-RADIUS = 9.0
-STUB = 46.0  # pixels of a line outside the cell
-CIRCLE = 19.0
-EDGE = 10.0  # pixels of paper around everything
-_HEAD = 7.0
-_GAP = 5.0  # pixels of a line that crosses another
-_KINDS = {"before": "state", "after": "state"}
+_PAPER = 10.0  # pixels of paper around everything
+_SIDE = STUB + 22
+_GROUPS = {"input": "in", "output": "out", "gate": "gate", "join": "join"}
 
 
-def svg(layout: Layout, steps: int = 1, whole: bool = True, theme: str = "auto") -> str:
+@dataclass(frozen=True)
+class Moment:
+    """One step of a chain: how far it is from t, and whether nothing comes after it."""
+
+    step: int
+    last: bool
+
+    def time(self, before: int = 0) -> str:
+        """Its time, or that of some steps before: t, t−1, t+1, ..."""
+        far = self.step - before
+        return "t" if far == 0 else f"t{'−' if far < 0 else '+'}{abs(far)}"
+
+
+def svg_text(layout: Layout, steps: int = 1, interiors: str = "all", theme: str = "auto") -> str:
     """The text of an SVG file.
 
     Args:
         layout: of the cell.
         steps: how many steps stand side by side; t is the middle one.
-        whole: whether all of them show their interior, or only the one at t.
+        interiors: "all", or "middle" for the inside of the step at t only.
         theme: light, dark, or auto for what the screen prefers.
     """
-    reach = STUB + CIRCLE + EDGE
-    pitch = layout.width + 2 * STUB
-    wide = pitch * (steps - 1) + layout.width + 2 * (STUB + 22)
-    high = layout.height + 2 * reach
-    name = layout.diagram.name
+    reach = STUB + CIRCLE + _PAPER
+    closed, x, groups = shut(layout), _SIDE, []
+    for k in range(steps):
+        moment = Moment(k - steps // 2, k == steps - 1)
+        shown = layout if interiors == "all" or moment.step == 0 else closed
+        inside = "\n".join(_step(shown, moment, steps > 1))
+        move = f"translate({number(x)} {number(reach)})"
+        groups.append(f'<g data-step="{moment.step}" transform="{move}">\n{inside}\n</g>')
+        x += shown.width + 2 * STUB
+    size = number(x - 2 * STUB + _SIDE), number(layout.height + 2 * reach)
+    name = escape(layout.diagram.name)
+    chain = f", {steps} steps side by side" if steps > 1 else ""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="recurra-cell" role="img" '
-        f'viewBox="0 0 {_n(wide)} {_n(high)}" width="{_n(wide)}" height="{_n(high)}" '
-        f'data-cell="{escape(name)}">'
+        f'data-cell="{name}" viewBox="0 0 {size[0]} {size[1]}" '
+        f'width="{size[0]}" height="{size[1]}">'
     )
-    body = [
-        f"<title>{escape(title(layout, steps))}</title>",
-        f"<desc>{escape(description(layout))}</desc>",
-    ]
-    body += [
-        f"<style>{style_sheet(theme)}</style>",
-        '<rect class="bg" width="100%" height="100%"/>',
-    ]
-    middle = steps // 2
-    for k in range(steps):
-        shown = whole or k == middle
-        place = f"translate({_n(STUB + 22 + k * pitch)} {_n(reach)})"
-        body += [f'<g data-step="{k - middle}" transform="{place}">']
-        body += _step(layout, k - middle, shown, last=k == steps - 1)
-        body += ["</g>"]
-    return "\n".join([head, *body, "</svg>"]) + "\n"
-
-
-def title(layout: Layout, steps: int = 1) -> str:
-    """What a diagram shows, in one line."""
-    chain = f", {steps} steps side by side" if steps > 1 else ""
-    return f"The cell {layout.diagram.name}{chain}"
+    words = f"<title>The cell {name}{chain}</title>\n<desc>{escape(description(layout))}</desc>"
+    sheet = f"<style>{style_sheet(theme)}</style>"
+    paper = f'<rect class="bg" width="{size[0]}" height="{size[1]}"/>'
+    return "\n".join([head, words, sheet, paper, *groups, "</svg>"]) + "\n"
 
 
 def description(layout: Layout) -> str:
-    """The diagram in words, for who cannot see it: every named value by its equation."""
+    """The diagram in words, for who cannot see it: what goes in and out, and the equations."""
     nodes = layout.diagram.nodes.values()
-    states = ", ".join(layout.diagram.states)
     reads = ", ".join(node.value for node in nodes if node.kind == "input")
     gives = ", ".join(node.value for node in nodes if node.kind == "output")
+    carries = ", ".join(layout.diagram.states)
     equations = "; ".join(node.text for node in nodes if node.text and node.value)
-    return f"Reads {reads}; carries {states} to the next step; gives out {gives}. {equations}."
+    return f"Reads {reads}; carries {carries} to the next step; gives out {gives}. {equations}."
 
 
-def time(step: int) -> str:
-    """t, t−1, t+1, ..."""
-    return "t" if step == 0 else f"t{'−' if step < 0 else '+'}{abs(step)}"
+def shut(layout: Layout) -> Layout:
+    """The cell as one box with its name: ports only, and no wider than it needs."""
+    wide = max(120.0, width(layout.diagram.name, 22.0) + 48)
+    ports = {key: box for key, box in layout.boxes.items() if box.node.kind in _ENDS}
+    inputs = [key for key, box in ports.items() if box.node.kind == "input"]
+    for key, box in ports.items():
+        if key in inputs:
+            x = wide * (inputs.index(key) + 1) / (len(inputs) + 1)
+        else:
+            x = {"before": 0.0, "after": wide, "output": wide / 2}[box.node.kind]
+        ports[key] = replace(box, x=x)
+    return replace(layout, width=wide, boxes=ports, lines=())
 
 
-def _step(layout: Layout, step: int, shown: bool, last: bool) -> Iterator[str]:
+def _step(layout: Layout, moment: Moment, chained: bool) -> Iterator[str]:
     """One step of the chain."""
-    yield f'<rect class="body" width="{_n(layout.width)}" height="{_n(layout.height)}" rx="16"/>'
-    if shown:
-        yield from _lines(layout)
+    size = f'width="{number(layout.width)}" height="{number(layout.height)}"'
+    yield f'<rect class="body" {size} rx="16"/>'
+    if layout.lines:
+        yield from _lines(layout, moment)
+        for key, (x, y) in names_on_lines(layout, "t+1" if chained else "t").items():
+            name = _name(layout.boxes[key].node.value, moment.time())
+            yield f'<text class="on" x="{number(x)}" y="{number(y)}">{name}</text>'
     else:
-        yield from _stubs(layout)
-        middle = f'x="{_n(layout.width / 2)}" y="{_n(layout.height / 2 + 7)}"'
+        yield from _stubs(layout, moment)
+        middle = f'x="{number(layout.width / 2)}" y="{number(layout.height / 2 + 7)}"'
         yield f'<text class="big" {middle}>{escape(layout.diagram.name)}</text>'
     for box in layout.boxes.values():
-        if shown or not box.half_width:
-            yield from _node(layout, box, step, last)
-    if shown:
-        for key, (x, y) in names_on_lines(layout).items():
-            name = layout.boxes[key].node.value
-            yield f'<text class="on" x="{_n(x)}" y="{_n(y)}">{_name(name, time(step))}</text>'
+        yield _node(box, moment)
 
 
-def _lines(layout: Layout) -> Iterator[str]:
+def _lines(layout: Layout, moment: Moment) -> Iterator[str]:
     """All lines, the rails last; each has a gap around it where it crosses those before."""
     nets: dict[str, list[Line]] = {}
-    for line in sorted(layout.lines, key=lambda line: line.rail):
+    for line in layout.lines:
         nets.setdefault(line.edge.source, []).append(line)
     rails = {line.edge.source for line in layout.lines if line.rail}
     before: list[Line] = []
     for source in sorted(nets, key=lambda source: source in rails):
-        gaps = "".join(_gaps(nets[source], before))
-        if gaps:
-            yield f'<path class="halo" d="{gaps}"/>'
-        for line in nets[source]:
-            edge, rail = line.edge, " rail" if line.rail else ""
+        crossed = gaps(nets[source], before)
+        if crossed:
+            yield f'<path class="halo" d="{crossed}"/>'
+        for line in sorted(nets[source], key=lambda line: line.rail):
+            edge, points = line.edge, extended(layout, line)
+            kind = layout.diagram.kind(edge.target)
+            goes_on = kind == "join" or (kind == "after" and not moment.last)
+            head = "" if goes_on else f'<path class="head" d="{arrow(*points[-2:])}"/>'
             yield (
-                f'<g class="edge{rail}" data-from="{escape(edge.source)}" '
-                f'data-to="{escape(edge.target)}"><path d="{_path(_ended(layout, line))}"/>'
-                f"{_head(layout, line)}</g>"
+                f'<g class="edge{" rail" if line.rail else ""}" data-from="{escape(edge.source)}" '
+                f'data-to="{escape(edge.target)}"><path d="{path(points)}"/>{head}</g>'
             )
-            yield from _sign(line)
+            if edge.sign:
+                yield _sign(line)
         before += nets[source]
 
 
-def _gaps(lines: Iterable[Line], before: Iterable[Line]) -> Iterator[str]:
-    """The pieces of lines that cross those drawn before."""
-    others = [piece for line in before for piece in pairwise(line.points)]
-    found: dict[str, None] = {}
-    for line in lines:
-        for (x0, y0), (x1, y1) in pairwise(line.points):
-            for (u0, v0), (u1, v1) in others:
-                level = y0 == y1
-                if (
-                    level
-                    and u0 == u1
-                    and min(x0, x1) < u0 < max(x0, x1)
-                    and min(v0, v1) < y0 < max(v0, v1)
-                ):
-                    found[f"M{_n(u0 - _GAP)} {_n(y0)}H{_n(u0 + _GAP)}"] = None
-                if (
-                    not level
-                    and v0 == v1
-                    and min(y0, y1) < v0 < max(y0, y1)
-                    and min(u0, u1) < x0 < max(u0, u1)
-                ):
-                    found[f"M{_n(x0)} {_n(v0 - _GAP)}V{_n(v0 + _GAP)}"] = None
-    return iter(found)
-
-
-def _ended(layout: Layout, line: Line) -> list[tuple[float, float]]:
-    """The corners of a line with its stub outside the cell; what joins goes on with the others."""
-    points = list(line.points)
-    first, last = layout.boxes[line.edge.source].node, layout.boxes[line.edge.target].node
-    (x0, y0), (x1, y1) = points[0], points[-1]
-    starts = {"before": (x0 - STUB, y0), "input": (x0, y0 + STUB - CIRCLE)}
-    ends = {
-        "after": (x1 + STUB, y1),
-        "output": (x1, y1 - STUB + CIRCLE),
-        "join": (x1 + RADIUS, y1),
-    }
-    if first.kind in starts:
-        points[0] = starts[first.kind]
-    if last.kind == "join":
-        points.append(ends["join"])
-    elif last.kind in ends:
-        points[-1] = ends[last.kind]
-    return points
-
-
-def _path(points: list[tuple[float, float]]) -> str:
-    """A line through corners, rounded."""
-    pieces = [f"M{_at(points[0])}"]
-    for before, corner, after in zip(points, points[1:], points[2:], strict=False):
-        near, far = _towards(corner, before), _towards(corner, after)
-        if _straight(before, corner, after):
-            continue
-        pieces.append(f"L{_at(near)}Q{_at(corner)} {_at(far)}")
-    pieces.append(f"L{_at(points[-1])}")
-    return "".join(pieces)
-
-
-def _towards(corner: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    """The point on the way from a corner to its neighbour where the curve begins."""
-    dx, dy = other[0] - corner[0], other[1] - corner[1]
-    far = abs(dx) + abs(dy)
-    share = min(RADIUS, far / 2) / far if far else 0.0
-    return corner[0] + dx * share, corner[1] + dy * share
-
-
-def _straight(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
-    return a[0] == b[0] == c[0] or a[1] == b[1] == c[1]
-
-
-def _head(layout: Layout, line: Line) -> str:
-    """The arrow at the end of a line; a line that joins another has none."""
-    if layout.boxes[line.edge.target].node.kind == "join":
-        return ""
-    (x0, y0), (x1, y1) = _ended(layout, line)[-2:]
-    return f'<path class="head" d="{_arrow(x0, y0, x1, y1)}"/>'
-
-
-def _arrow(x0: float, y0: float, x1: float, y1: float) -> str:
-    length = abs(x1 - x0) + abs(y1 - y0)
-    dx, dy = (x1 - x0) / length, (y1 - y0) / length
-    back = x1 - dx * _HEAD, y1 - dy * _HEAD
-    side = _HEAD * 0.55
-    corners = [
-        (x1, y1),
-        (back[0] - dy * side, back[1] + dx * side),
-        (back[0] + dy * side, back[1] - dx * side),
-    ]
-    return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in corners) + "z"
-
-
-def _sign(line: Line) -> Iterator[str]:
+def _sign(line: Line) -> str:
     """The mark of a subtracted value, or of a divisor, where its line ends."""
-    if not line.edge.sign:
-        return
-    (x0, y0), (x1, y1) = line.points[-2:]
-    length = abs(x1 - x0) + abs(y1 - y0)
-    dx, dy = (x1 - x0) / length, (y1 - y0) / length
-    x, y = x1 - dx * 13 + abs(dy) * 9, y1 - dy * 13 - abs(dx) * 6
+    (x, y), (dx, dy) = line.points[-1], direction(*line.points[-2:])
+    x += abs(dy) * 9 - dx * 13
+    y -= abs(dx) * 6 + dy * 13 - abs(dy) * 5
     mark = {"-": "−", "/": "÷"}[line.edge.sign]
-    yield f'<text class="sign" x="{_n(x)}" y="{_n(y + (5 if dy else 0))}">{mark}</text>'
+    return f'<text class="sign" x="{number(x)}" y="{number(y)}">{mark}</text>'
 
 
-def _stubs(layout: Layout) -> Iterator[str]:
+_ENDS = {
+    "before": ((-STUB, 0.0), (0.0, 0.0)),
+    "after": ((0.0, 0.0), (STUB, 0.0)),
+    "input": ((0.0, STUB - CIRCLE), (0.0, 0.0)),
+    "output": ((0.0, 0.0), (0.0, CIRCLE - STUB)),
+}
+
+
+def _stubs(layout: Layout, moment: Moment) -> Iterator[str]:
     """The ends of all lines outside a cell whose inside is not shown."""
     for box in layout.boxes.values():
-        x, y = box.x, box.y
-        ways = {
-            "before": (x - STUB, y, x, y),
-            "input": (x, y + STUB - CIRCLE, x, y),
-            "after": (x, y, x + STUB, y),
-            "output": (x, y, x, y - STUB + CIRCLE),
-        }
-        if box.node.kind in ways:
-            x0, y0, x1, y1 = ways[box.node.kind]
-            d = f"M{_n(x0)} {_n(y0)}L{_n(x1)} {_n(y1)}"
-            head = f'<path class="head" d="{_arrow(x0, y0, x1, y1)}"/>'
-            yield f'<g class="edge"><path d="{d}"/>{head}</g>'
+        start, end = ((box.x + dx, box.y + dy) for dx, dy in _ENDS[box.node.kind])
+        rail = " rail" if box.node.value in layout.rails and box.node.kind != "output" else ""
+        goes_on = box.node.kind == "after" and not moment.last
+        head = "" if goes_on else f'<path class="head" d="{arrow(start, end)}"/>'
+        yield f'<g class="edge{rail}"><path d="{path([start, end])}"/>{head}</g>'
 
 
-def _node(layout: Layout, box: Box, step: int, last: bool) -> Iterator[str]:
+def _node(box: Box, moment: Moment) -> str:
     node = box.node
-    kind = _KINDS.get(node.kind, node.kind)
-    moment = f' data-time="{node.kind}"' if kind == "state" else ""
-    value = f' data-value="{escape(node.value)}"' if node.value else ""
-    group = {"input": "in", "output": "out", "gate": "gate", "join": "join"}.get(node.kind, "point")
+    is_state = node.kind in ("before", "after")
+    facts = {
+        "node": node.key,
+        "kind": "state" if is_state else node.kind,
+        "value": node.value,
+        "time": node.kind if is_state else "",
+    }
+    data = "".join(f' data-{key}="{escape(fact)}"' for key, fact in facts.items() if fact)
+    group = "state" if is_state else _GROUPS.get(node.kind, "point")
     tip = f"<title>{escape(node.text)}</title>" if node.text else ""
-    yield (
-        f'<g class="node {group}" data-node="{escape(node.key)}" data-kind="{kind}"{value}{moment}>'
-        f"{tip}{_shape(box, step, last)}</g>"
-    )
+    if is_state:
+        seen = _state(box, moment)
+    elif node.kind in ("input", "output"):
+        seen = _circle(box, moment)
+    else:
+        seen = _box(box) if node.kind != "join" else ""
+    return f'<g class="node {group}"{data}>{tip}{seen}</g>'
 
 
-def _shape(box: Box, step: int, last: bool) -> str:
-    """What is seen of a node."""
-    node, x, y = box.node, box.x, box.y
-    if node.kind in ("input", "output"):
-        y += STUB if node.kind == "input" else -STUB
-        plain = node.value == "t"
-        name = _name(node.value, "" if plain else time(step))
-        small = ' style="font-size:13px"' if name_width(node.value) > 1.6 * CIRCLE else ""
-        return (
-            f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(CIRCLE)}"/>'
-            f'<text x="{_n(x)}" y="{_n(y + 5)}"{small}>{name}</text>'
-        )
-    if node.kind in ("before", "after"):
-        if node.kind == "after" and not last:
-            return ""
-        x += -STUB / 2 - 4 if node.kind == "before" else STUB / 2 + 4
-        when = time(step - 1 if node.kind == "before" else step)
-        return f'<text x="{_n(x)}" y="{_n(y - 8)}">{_name(node.value, when)}</text>'
-    if node.kind == "join":
-        return ""
-    w, h = box.half_width, box.half_height
-    round_ = 5.0 if node.kind == "gate" else h
-    text = _label(node.label)
+def _circle(box: Box, moment: Moment) -> str:
+    """An input below the cell, or an output above it; wider where its name is long."""
+    y = box.y + (STUB if box.node.kind == "input" else -STUB)
+    name = box.node.value
+    half = max(CIRCLE, ceil(name_width(name, moment.time()) / 2 + 8))
+    text = _name(name, "" if name == "t" else moment.time())
     return (
-        f'<rect x="{_n(x - w)}" y="{_n(y - h)}" width="{_n(2 * w)}" height="{_n(2 * h)}" '
-        f'rx="{_n(round_)}"/><text x="{_n(x)}" y="{_n(y + 5.5)}">{text}</text>'
+        f'<rect x="{number(box.x - half)}" y="{number(y - CIRCLE)}" width="{number(2 * half)}" '
+        f'height="{number(2 * CIRCLE)}" rx="{number(CIRCLE)}"/>'
+        f'<text x="{number(box.x)}" y="{number(y + 5)}">{text}</text>'
     )
 
 
-def _label(label: str) -> str:
-    if label.startswith("weight:"):
-        return _name(label.removeprefix("weight:"), "")
-    return escape(label)
+def _state(box: Box, moment: Moment) -> str:
+    """The name of a state over its line at the side of the cell; once between two steps."""
+    if box.node.kind == "after" and not moment.last:
+        return ""
+    before = box.node.kind == "before"
+    x = box.x + (STUB / 2 + 4) * (-1 if before else 1)
+    text = _name(box.node.value, moment.time(1 if before else 0))
+    return f'<text x="{number(x)}" y="{number(box.y - 8)}">{text}</text>'
+
+
+def _box(box: Box) -> str:
+    across, up = box.half_width, box.half_height
+    corner = 5.0 if box.node.kind == "gate" else up
+    label = box.node.label
+    weight = label.startswith("weight:")
+    text = _name(label.removeprefix("weight:"), "") if weight else escape(label)
+    return (
+        f'<rect x="{number(box.x - across)}" y="{number(box.y - up)}" '
+        f'width="{number(2 * across)}" height="{number(2 * up)}" rx="{number(corner)}"/>'
+        f'<text x="{number(box.x)}" y="{number(box.y + 5.5)}">{text}</text>'
+    )
 
 
 def _name(name: str, when: str) -> str:
     """A name in italics with its subscripts; a base of several letters is upright."""
     base, below = parts(name, when)
     slant = ' class="i"' if len(base) == 1 else ""
-    sub = f'<tspan class="sub i" dy="{_n(0.22 * SIZE)}">{escape(below)}</tspan>' if below else ""
+    drop = number(0.22 * SIZE)
+    sub = f'<tspan class="sub" dy="{drop}">{escape(below)}</tspan>' if below else ""
     return f"<tspan{slant}>{escape(base)}</tspan>{sub}"
-
-
-def _n(value: float) -> str:
-    """A coordinate, short."""
-    return f"{round(value, 1):g}"
-
-
-def _at(point: tuple[float, float]) -> str:
-    return f"{_n(point[0])} {_n(point[1])}"

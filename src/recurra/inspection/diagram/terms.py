@@ -30,8 +30,7 @@ class Shape:
         self.moving: dict[Expression, bool] = {}
         for node in nodes:
             own = node.op in ("input", "given", "state") or node in self.names
-            nothing = node.op == "multiply" and any(_is_zero(arg) for arg in node.args)
-            inner = not nothing and any(self.moving[arg] for arg in node.args)
+            inner = not is_nothing(node) and any(self.moving[arg] for arg in node.args)
             self.moving[node] = own or inner
 
     def inside(self, node: Expression) -> bool:
@@ -41,7 +40,8 @@ class Shape:
 
     def moving_args(self, node: Expression) -> list[Expression]:
         """The operands that are no weights and no numbers, each once."""
-        return [arg for arg in dict.fromkeys(node.args) if self.moving[arg]]
+        args = () if is_nothing(node) else dict.fromkeys(node.args)
+        return [arg for arg in args if self.moving[arg]]
 
     def sources(self, node: Expression) -> list[Expression]:
         """The named values and leaves that a node is made of."""
@@ -112,8 +112,11 @@ def _flip(sign: str) -> str:
     return "" if sign else "-"
 
 
-def _is_zero(node: Expression) -> bool:
-    return node.op == "constant" and node.attribute == 0
+def is_nothing(node: Expression) -> bool:
+    """Whether a node is a product with 0, of which only the shape matters."""
+    return node.op == "multiply" and any(
+        arg.op == "constant" and arg.attribute == 0 for arg in node.args
+    )
 
 
 def is_number(node: Expression) -> bool:

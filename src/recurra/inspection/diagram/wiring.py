@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from recurra.inspection.diagram.elements import Edge
 from recurra.inspection.diagram.routing import Lattice, NoRoute, Pin, Point
 
-PASSES = 3
-MANY = 34  # edges above which lines are laid once only: nobody reads such a diagram at a glance
+PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def wire(lattice: Lattice, jobs: list[Job], fixed: Iterable[Edge]) -> Paths:
     for job in jobs:
         nets.setdefault(job.edge.source, []).append(job)
     straight = set(fixed)
-    for k in range(PASSES if len(jobs) <= MANY else 1):
+    for k in range(PASSES):
         if not any(
             [
                 _again(lattice, net, own[::-1] if k % 2 else own, paths, straight)
