@@ -187,6 +187,8 @@ def test_findings_stand_with_their_verdict_and_their_numbers(open_page):
     bars = opened.page.locator("#finding-kept .contribution > span")
     tall = [float(h.rstrip("%")) for h in bars.evaluate_all("b => b.map(x => x.style.height)")]
     assert tall == pytest.approx((abs(kept) / 3 * 100).tolist(), abs=0.01)
+    feet = [float(h.rstrip("%")) for h in bars.evaluate_all("b => b.map(x => x.style.bottom)")]
+    assert feet == pytest.approx([100 / 3 + 100 / 3 * min(x, 0) for x in kept], abs=0.01)
     assert bars.first.get_attribute("class") == "below"
     assert "Not computed: the weights were not kept" in opened.text("#finding-none")
     assert opened.text("#finding-table td") == "0.125"
