@@ -163,6 +163,11 @@ def test_every_figure_can_be_saved(open_page, form, tmp_path: Path):
             assert root.tag == "{http://www.w3.org/2000/svg}svg"
             assert len(list(root.iter())) > 5
             assert b"var(--" not in data
+            assert b"rgb(" in data
+        if "cell" in download.value.suggested_filename and form == "SVG":
+            gates = [e for e in root.iter() if e.tag.endswith("rect") and e.get("rx") == "5"]
+            assert len(gates) == 4  # i, f, g and o, in the colours of their numbers
+            assert all(gate.get("fill", "").startswith("rgb(") for gate in gates)
 
 
 def test_the_saved_text_is_the_text(open_page, tmp_path: Path):
