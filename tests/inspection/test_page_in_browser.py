@@ -36,8 +36,12 @@ def table(opened) -> dict[str, list[str]]:
     """The numbers of the chosen step, by the name of the value."""
     opened.run("document.querySelectorAll('details').forEach(d => { d.open = true; })")
     rows = opened.page.locator("#step table.numbers tbody tr").all()
-    cells = [row.locator("th, td").all_inner_texts() for row in rows]
-    return {cell[0].strip(): [text.strip() for text in cell[1:]] for cell in cells}
+    return {
+        row.locator("th").get_attribute("data-name"): [
+            text.strip() for text in row.locator("td").all_inner_texts()
+        ]
+        for row in rows
+    }
 
 
 def assert_is(text: str, truth: torch.Tensor) -> None:
@@ -133,10 +137,11 @@ def test_a_click_on_an_item_a_map_or_a_strip_chooses(open_page):
     opened.page.locator(".ribbon [data-t='3']").first.click()
     assert chosen(opened)[0] == 3
     assert opened.page.locator("[aria-selected=true]").first.get_attribute("data-t") == "3"
+    opened.page.locator("#time select").first.select_option("index")
     heat = opened.page.locator(".heat").first
     box = heat.bounding_box()
     heat.click(position={"x": box["width"] * 20.5 / 24, "y": box["height"] * 0.99})
-    assert chosen(opened)[0] == 20
+    assert chosen(opened) == (20, 7)
     strip = opened.page.locator(".strip").first
     last = strip.bounding_box()["width"] - 2
     strip.click(position={"x": 2, "y": 5})
@@ -182,7 +187,9 @@ def test_findings_stand_with_their_verdict_and_their_numbers(open_page):
     assert "They vanish." in opened.text("header")
     bars = opened.page.locator("#finding-kept .contribution > span")
     tall = [float(h.rstrip("%")) for h in bars.evaluate_all("b => b.map(x => x.style.height)")]
-    assert tall == pytest.approx((abs(kept) / 2 * 50).tolist(), abs=0.01)
+    assert tall == pytest.approx((abs(kept) / 3 * 100).tolist(), abs=0.01)
+    feet = [float(h.rstrip("%")) for h in bars.evaluate_all("b => b.map(x => x.style.bottom)")]
+    assert feet == pytest.approx([100 / 3 + 100 / 3 * min(x, 0) for x in kept], abs=0.01)
     assert bars.first.get_attribute("class") == "below"
     assert "Not computed: the weights were not kept" in opened.text("#finding-none")
     assert opened.text("#finding-table td") == "0.125"

@@ -56,8 +56,9 @@ def test_a_million_characters_are_shown_from_their_beginning(open_page):
     recording = recorded(steps=2, units=2)
     steps = 1_000_000
     values = {address: torch.zeros(steps, 1, 1) for address in recording.values}
+    before = {address: torch.zeros(1, 1) for address in recording.before}
     text = "The first words of a long book. " * (steps // 32)
-    long = type(recording)(values, {}, recording.parts, items=(tuple(text),))
+    long = type(recording)(values, before, recording.parts, items=(tuple(text),))
     opened = open_page(long)
     assert opened.page.locator("#sequence .item").count() == 5000
     assert "Steps 0 to 4,999 of 1,000,000 are here" in opened.text("#about")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -15,7 +16,11 @@ from recurra.cli.output import JSON, print_json
 from recurra.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from recurra.inspection.findings import Finding
     from recurra.inspection.gradients import Gradient
+    from recurra.inspection.recording import Recording
     from recurra.inspection.terminal import Report
     from recurra.training.loading import LoadedText
 
@@ -93,17 +98,16 @@ def _inspect(
 
     wanted = _text(text, file, encoding, most)
     loaded = load(run)
-    report = _report(loaded, wanted, unit)
     if out is not None:
-        second = None
+        seen = [_Seen.of(loaded, wanted)]
         if compare is not None or compare_text is not None:
             other = loaded if compare is None else load(compare)
-            second = _report(other, compare_text or wanted, None)
-        _write_page(out, (run.name, (compare or run).name), report, second)
+            seen.append(_Seen.of(other, compare_text or wanted))
+        _write_page(out, (run.name, (compare or run).name), seen, unit)
     if as_json:
-        print_json({"run": str(run), **_as_json(report)})
+        print_json({"run": str(run), **_as_json(_report(loaded, wanted, unit))})
     elif out is None:
-        show(report)
+        show(_report(loaded, wanted, unit))
     else:
         typer.echo(f"{out} ({out.stat().st_size:,} bytes): open it in a browser")
 
@@ -161,29 +165,43 @@ def _report(loaded: LoadedText, text: str, unit: str | None) -> Report:
 
 def _gradients(loaded: LoadedText, text: str) -> dict[str, Gradient]:
     """Of the surprisal of the last character; none if there is only one, which nothing expected."""
-    import torch
-
     from recurra.inspection.gradients import gradients_through_time
 
     if len(text) < 2:
         return {}
+    return gradients_through_time(loaded.model, _tokens(loaded, text))
+
+
+def _tokens(loaded: LoadedText, text: str) -> tuple[Tensor]:
+    """What the model reads: (T, 1)."""
+    import torch
+
     tokens = torch.from_numpy(loaded.vocabulary.encode(text)).unsqueeze(1)
-    return gradients_through_time(loaded.model, (tokens.to(loaded.device),))
+    return (tokens.to(loaded.device),)
 
 
-def _write_page(out: Path, runs: tuple[str, str], first: Report, second: Report | None) -> None:
-    """Write the page of a report, or of two side by side, whole or not at all."""
+class _Seen(NamedTuple):
+    """A recording, and what all measures say of it."""
+
+    recording: Recording
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, loaded: LoadedText, text: str) -> _Seen:
+        from recurra.inspection.measured import measure
+
+        recording = loaded.record(text)
+        return cls(recording, measure(recording, _tokens(loaded, text)))
+
+
+def _write_page(out: Path, runs: tuple[str, str], seen: Sequence[_Seen], unit: str | None) -> None:
+    """Write the page of a recording, or of two side by side, whole or not at all."""
     import os
 
-    from recurra.inspection.health import check_health
-    from recurra.inspection.measured import findings
     from recurra.inspection.page import to_html
 
-    both = [first] if second is None else [first, second]
-    found = [
-        findings(one.recording, check_health(one.recording), one.gradients, one.row) for one in both
-    ]
-    unit = first.unit.partition("[")[2].rstrip("]") if first.unit else ""
+    first, second = seen[0], seen[1] if len(seen) > 1 else None
+    chosen = unit.partition("[")[2].rstrip("]") if unit else ""
     draft = out.with_name(f".{out.name}.tmp")
     draft.unlink(missing_ok=True)  # of a run that was killed
     try:
@@ -191,11 +209,11 @@ def _write_page(out: Path, runs: tuple[str, str], first: Report, second: Report 
             first.recording,
             draft,
             compare=None if second is None else second.recording,
-            findings=found[0],
-            compare_findings=() if second is None else found[1],
+            findings=first.findings,
+            compare_findings=() if second is None else second.findings,
             titles=runs,
             title=f"Inside {runs[0]}",
-            units=(int(unit),) if unit else (),
+            units=(int(chosen),) if chosen else (),
         )
         os.replace(draft, out)
     finally:

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from recurra.inspection.editing import edit as edit
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
+    from recurra.inspection.findings import Finding as Finding
+    from recurra.inspection.findings import Series as Series
     from recurra.inspection.gradients import Gradient as Gradient
     from recurra.inspection.gradients import gradients_through_time as gradients_through_time
     from recurra.inspection.health import Health as Health
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
     from recurra.inspection.influence import influence_matrix as influence_matrix
+    from recurra.inspection.measured import measure as measure
     from recurra.inspection.memories import Memory as Memory
     from recurra.inspection.memories import find_memories as find_memories
     from recurra.inspection.output_contributions import OutputContributions as OutputContributions
@@ -52,6 +55,7 @@ _HOMES = {
     "Attribution": "attribution",
     "Contributions": "contributions",
     "Fault": "faults",
+    "Finding": "findings",
     "Gradient": "gradients",
     "Health": "health",
     "Hold": "editing",
@@ -62,6 +66,7 @@ _HOMES = {
     "Recording": "recording",
     "Report": "terminal",
     "Scale": "editing",
+    "Series": "findings",
     "check_health": "health",
     "contributions_to_logits": "output_contributions",
     "contributions_to_output": "output_contributions",
@@ -79,6 +84,7 @@ _HOMES = {
     "influence_matrix": "influence",
     "integrated_gradients": "attribution",
     "load_recording": "storage",
+    "measure": "measured",
     "occlusion": "attribution",
     "record": "recorder",
     "show": "terminal",

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
 View = Literal["lines", "items", "matrix", "table"]
 Cell = str | float | int
+Level = Literal["good", "note", "warning"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Series:
     """
 
     label: str
-    values: Array
+    values: NDArray[np.floating] | Sequence[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,25 +58,6 @@ class Finding:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[Cell, ...], ...] = ()
     series: tuple[Series, ...] = ()
-    matrix: Array | None = None
-    level: Literal["good", "note", "warning"] = "note"
+    matrix: NDArray[np.floating] | None = None
+    level: Level = "note"
     missing: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Findings:
-    """All that was measured on one recording, in the order in which a report tells it."""
-
-    found: tuple[Finding, ...] = ()
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self.found)
-
-    def of(self, key: str) -> Finding | None:
-        """The finding with this key."""
-        return next((finding for finding in self.found if finding.key == key), None)
-
-    def and_(self, more: Sequence[Finding]) -> Findings:
-        """These and more; a later one takes the place of an earlier one with its key."""
-        keys = {finding.key for finding in more}
-        return Findings((*(f for f in self.found if f.key not in keys), *more))

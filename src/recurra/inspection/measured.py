@@ -1,195 +1,118 @@
-"""The measures of a recording as findings, which a page shows with their definitions."""
+"""All measures of a run, in the order in which a report tells them."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-import torch
+from torch import Tensor
 
-from recurra.errors import UnknownNameError, UsageError
-from recurra.inspection.contributions import contributions_to_state
-from recurra.inspection.findings import Cell, Finding, Series
-from recurra.inspection.gradients import Gradient
-from recurra.inspection.health import FULL, HIGH, LOW, Health
-from recurra.inspection.memories import find_memories
+from recurra.errors import UsageError
+from recurra.inspection.attribution import gradient_times_input, integrated_gradients
+from recurra.inspection.findings import Finding
+from recurra.inspection.gradients import gradients_through_time
+from recurra.inspection.health import check_health
+from recurra.inspection.influence import influence_matrix
 from recurra.inspection.recording import Recording
-from recurra.inspection.verdicts import About, Level, Verdict, in_steps, verdicts
+from recurra.inspection.remembering import (
+    LONGEST,
+    attribution_finding,
+    logit_finding,
+    memory_finding,
+)
+from recurra.inspection.verdicts import gradient_findings, health_findings
+from recurra.nn.sequence import Lengths
 
-_SATURATION = (
-    f"Share of the values of a gate, over all units and steps, below {LOW} and above {HIGH}. "
-    "Karpathy, Johnson & Fei-Fei 2015, arXiv:1506.02078."
-)
-_UNITS = (
-    "A dead unit is 0 in every step, a still one never moves; saturated is the share of values "
-    f"beyond {FULL}, where tanh has hardly any slope left."
-)
-_HALF_LIFE = (
-    "Steps until half of what was written is left: ln 0.5 / mean(ln f) for each unit, with f the "
-    "share that its equation keeps."
-)
-_REMEMBERED = (
-    "The last state is the exact sum of what each step wrote, times what the gates left of it "
-    "since; shown is the norm of each part. Murdoch & Szlam 2017, arXiv:1702.02540."
-)
-_RADIUS = (
-    "The largest absolute eigenvalue of a recurrent weight: Pascanu, Mikolov & Bengio 2013, "
-    "arXiv:1211.5063, for networks without gates; elsewhere a number for comparison."
-)
-_GRADIENT = (
-    "Norm of the derivative of the loss with respect to a state after each step; the factor is the "
-    "geometric mean of what a step back does to it. Hochreiter 1991; Bengio, Simard & Frasconi "
-    "1994; Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063."
-)
+MOST = 200  # steps up to which gradients are integrated; each point is a run of its own
+MOST_INFLUENCE = 64  # steps up to which the influence of every input on every output is computed
+PROJECTIONS = 8
+_NEEDS = "it needs the model and what it read: measure(recording, inputs)"
 
 
-def findings(
-    recording: Recording,
-    health: Health,
-    gradients: Mapping[str, Gradient] | None = None,
-    row: int = 0,
+def measure(
+    recording: Recording, inputs: Any = None, lengths: Lengths = None, row: int = 0
 ) -> tuple[Finding, ...]:
-    """What a page tells of a run: what is remembered, saturation, units, gradients, weights.
+    """Everything that the measures of this room say about a run, each with its verdict.
 
     Args:
-        recording: what was recorded.
-        health: of `check_health`.
-        gradients: of `gradients_through_time`, by address of the state.
-        row: of the recording, whose steps are drawn.
+        recording: of all values, in its model.
+        inputs: what the model read, as for `record`; without them no gradients are computed.
+        lengths: (B,) as for `record`.
+        row: of which row of the batch the curves are.
     """
-    gradients = gradients or {}
-    said = verdicts(health, gradients)
-    found = (
-        *_remembered(recording, row),
-        _saturation(health, said),
-        _units(health, said),
-        _memory(health, said),
-        _through_time(gradients, said, row),
-        _radii(health),
+    return (
+        *_remembered(recording, inputs, lengths, row),
+        *_gradients(recording, inputs, lengths, row),
+        *health_findings(check_health(recording)),
     )
-    return tuple(finding for finding in found if finding.rows or finding.series)
 
 
-def _remembered(recording: Recording, row: int) -> Iterator[Finding]:
-    """Which steps the memories of the last layer hold at the end."""
-    last = list(recording.parts)[-1]
-    for memory in find_memories(recording.parts[last].graph):
-        address = f"{last}.{memory.state}"
-        try:
-            held = contributions_to_state(recording, address)
-        except (UsageError, UnknownNameError):
-            continue
-        sizes = torch.linalg.vector_norm(held.shares[:, row].flatten(1).double().cpu(), dim=-1)
-        alive = recording.alive[:, row]
-        best = int(sizes.argmax())
-        item = recording.items[row][best] if recording.items else ""
-        yield Finding(
-            key=f"remembered {memory.state}",
-            title=f"What {memory.state} still holds of each step",
-            verdict=f"Of all steps, {address} holds most of step {best}"
-            + (f", {item!r}." if item else "."),
-            definition=_REMEMBERED,
-            view="items",
-            axis=f"norm of the share in {memory.state}",
-            series=(Series(address, sizes[alive].numpy()),),
-            level="note",
+def _remembered(
+    recording: Recording, inputs: Any, lengths: Lengths, row: int
+) -> tuple[Finding, ...]:
+    if recording.steps > LONGEST:
+        why = f"it has {recording.steps:,} steps; record a part of up to {LONGEST:,}"
+        return (Finding("memory", "What the last memory holds", view="items", missing=why),)
+    found = [memory_finding(recording, row), logit_finding(recording, row)]
+    model = recording.model
+    if model is None or inputs is None:
+        return tuple(found)
+    if recording.steps > MOST:
+        name = "Gradient times input"
+        said = (
+            "The gradient of the last score with respect to each input, times the input: "
+            "Shrikumar, Greenside, Shcherbina & Kundaje 2016, arXiv:1605.01713."
         )
+        of = attribution_finding(
+            name, said, lambda: gradient_times_input(model, inputs, lengths=lengths), row
+        )
+        return (*found, of)
+    said = (
+        "The gradient of the last score, averaged on the way from inputs of 0, times the inputs: "
+        "Sundararajan, Taly & Yan 2017, arXiv:1703.01365."
+    )
+    of = attribution_finding(
+        "Integrated gradients",
+        said,
+        lambda: integrated_gradients(model, inputs, lengths=lengths),
+        row,
+    )
+    return (*found, of)
 
 
-def _saturation(health: Health, said: Sequence[Verdict]) -> Finding:
-    level, verdict = _of(said, "saturation", "No gate is stuck.")
+def _gradients(
+    recording: Recording, inputs: Any, lengths: Lengths, row: int
+) -> tuple[Finding, ...]:
+    model = recording.model
+    if model is None or inputs is None:
+        return (Finding("gradients", "Gradients through time", missing=_NEEDS),)
+    try:
+        found = gradients_through_time(model, inputs, lengths=lengths)
+    except UsageError as error:
+        return (Finding("gradients", "Gradients through time", missing=str(error)),)
+    return (*gradient_findings(found, row), _influence(recording, inputs, lengths, row))
+
+
+def _influence(recording: Recording, inputs: Any, lengths: Lengths, row: int) -> Finding:
+    """Which input step counts for which output step."""
+    title = "Influence of inputs on outputs"
+    if recording.steps > MOST_INFLUENCE:
+        why = f"it takes too long for {recording.steps} steps; see influence_matrix"
+        return Finding("influence", title, missing=why)
+    try:
+        matrix: Tensor = influence_matrix(
+            recording.model, inputs, row, lengths, projections=PROJECTIONS
+        )
+    except UsageError as error:
+        return Finding("influence", title, missing=str(error))
+    array = matrix.detach().cpu().double()
+    own = float(array.diagonal().sum() / array.sum()) if float(array.sum()) else 0.0
     return Finding(
-        key="saturation",
-        title="Saturated gates",
-        verdict=verdict,
-        definition=_SATURATION,
-        columns=("gate", f"below {LOW}", f"above {HIGH}", "mean"),
-        rows=tuple(
-            (gate.address, f"{gate.shut:.1%}", f"{gate.open:.1%}", round(gate.mean, 3))
-            for gate in health.gates
-        ),
-        level=level,
+        "influence",
+        title,
+        f"{100 * own:.0f} % of all influence is that of an input on the output of its own step.",
+        f"Norm of d output[t] / d input[s], estimated by {PROJECTIONS} random projections. Madsen "
+        "2019, Visualizing memorization in RNNs, Distill.",
+        "matrix",
+        "norm of the Jacobian",
+        matrix=array.numpy(),
     )
-
-
-def _units(health: Health, said: Sequence[Verdict]) -> Finding:
-    level, verdict = _of(said, "units", "No unit is dead, and few values are saturated.")
-    rows: list[tuple[Cell, ...]] = []
-    for one in health.units:
-        full = "-" if one.full is None else f"{one.full:.1%}"
-        still = len(one.constant) - len(one.dead)
-        rows.append((one.address, one.size, len(one.dead), still, full))
-    return Finding(
-        key="units",
-        title="Units that say little",
-        verdict=verdict,
-        definition=_UNITS,
-        columns=("state", "units", "dead", "still", "saturated"),
-        rows=tuple(rows),
-        level=level,
-    )
-
-
-def _memory(health: Health, said: Sequence[Verdict]) -> Finding:
-    level, verdict = _of(said, "memory", "")
-    rows: list[tuple[Cell, ...]] = []
-    for life in health.half_lives:
-        steps = life.steps.flatten().sort().values
-        ends = [float(steps[int(share * (len(steps) - 1))]) for share in (0.1, 0.9)]
-        rows.append((life.address, life.keep, *map(in_steps, (ends[0], life.median, ends[1]))))
-    return Finding(
-        key="memory",
-        title="How long memories last",
-        verdict=verdict,
-        definition=_HALF_LIFE,
-        columns=("memory", "kept share", "shortest tenth", "median", "longest tenth"),
-        rows=tuple(rows),
-        level=level,
-    )
-
-
-def _through_time(gradients: Mapping[str, Gradient], said: Sequence[Verdict], row: int) -> Finding:
-    level, verdict = _of(said, "gradient", "")
-    rows: list[tuple[Cell, ...]] = []
-    for address, gradient in gradients.items():
-        factor = "-" if math.isnan(gradient.factor) else round(gradient.factor, 3)
-        left = "never" if gradient.tenth is None else in_steps(gradient.tenth)
-        rows.append((address, gradient.verdict, factor, left))
-    return Finding(
-        key="gradient",
-        title="Gradients through time",
-        verdict=verdict,
-        definition=_GRADIENT,
-        view="lines",
-        axis="norm of the gradient",
-        log=True,
-        columns=("state", "verdict", "factor of a step back", "a tenth is left after"),
-        rows=tuple(rows),
-        series=tuple(
-            Series(address, gradient.norms[:, row].double().cpu().numpy())
-            for address, gradient in gradients.items()
-        ),
-        level=level,
-    )
-
-
-def _radii(health: Health) -> Finding:
-    return Finding(
-        key="radius",
-        title="Spectral radius of the recurrent weights",
-        definition=_RADIUS,
-        columns=("weight", "spectral radius"),
-        rows=tuple((name, f"{radius:.4g}") for name, radius in health.radii.items()),
-    )
-
-
-def _of(said: Sequence[Verdict], about: About, otherwise: str) -> tuple[Level, str]:
-    """The worst level and all sentences about a measure, the worst first."""
-    order: tuple[Level, ...] = ("warning", "note", "good")
-    own = sorted(
-        (verdict for verdict in said if verdict.about == about),
-        key=lambda verdict: order.index(verdict.level),
-    )
-    if not own:
-        return "good", otherwise
-    return own[0].level, " ".join(verdict.text for verdict in own)

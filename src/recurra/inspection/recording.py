@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,20 @@ class Recording:
 
         return frame(self, pattern)
 
+    def to_html(self, path: str | Path | None = None, **options: Any) -> str:
+        """One page that shows the recording, without a network; see `recurra.inspection.page`.
+
+        Args:
+            path: a new file to write it to.
+            options: of `recurra.inspection.page.to_html`, such as `compare=` another recording.
+        """
+        text: str = _page().to_html(self, path, **options)
+        return text
+
+    def _repr_html_(self) -> str:
+        text: str = _page().notebook(self)
+        return text
+
     def __contains__(self, address: str) -> bool:
         return address in self.values
 
@@ -140,3 +155,8 @@ class Recording:
             names = [text.rsplit(".", 1)[1] for text in self.values if text.startswith(f"{part}.")]
             lines.append(f"  {part} ({facts.cell}): {' '.join(names)}")
         return "\n".join(lines)
+
+
+def _page() -> Any:
+    """The page; it reads recordings, so it comes in only when it is asked for."""
+    return import_module("recurra.inspection.page")

@@ -25,13 +25,13 @@ A place ("rnn.0.forward"):
     name, cell, reverse        `reverse`: the step before t is t + 1
     size                       H
     leading                    the unit that is chosen first: the most variable, if none was wished
-    values                     each: name, address, size, op (of its equation, "sigmoid" ...),
-                               state (whether it is one), low and high (ends of its colours),
-                               within (share of the numbers between them; null where low and high
-                               follow from the equation), units (their numbers), array (packed;
-                               null for values before an activation that are kept in `exact`
-                               alone), exact {units, array} or null, before (numbers of `units`
-                               before the first step; null for zeros)
+    values                     each: name, symbol (HTML), address, size, op (of its equation,
+                               "sigmoid" ...), state (whether it is one), low and high (ends of
+                               its colours), within (share of the numbers between them; null
+                               where low and high follow from the equation), units (their
+                               numbers), array (packed; null for values before an activation that
+                               are kept in `exact` alone), exact {units, array} or null, before
+                               (numbers of `units` before the first step; null for zeros)
     equations                  see `equations.equation_rows`
     flows                      see `equations.flows`
     diagram                    SVG text, or ""
@@ -181,6 +181,7 @@ def _value(
     before = place.before.get(name)
     return {
         "name": name,
+        "symbol": equations.symbol(name),
         "address": f"{place.name}.{name}",
         "size": array.shape[1],
         "op": place.scale(name)[1],
@@ -249,6 +250,11 @@ def _left_out(
         )
         if any(name.endswith("_pre") for place in places for name in place.values):
             said.append("Values before an activation are kept for these units only.")
+    said += [
+        f"{', '.join(place.dropped)} of {place.name} is a matrix in each step; it is not shown."
+        for place in places
+        if place.dropped
+    ]
     if cut:
         said.append(f"Items are cut after {LONGEST} characters: {cut:,} of them.")
     return said

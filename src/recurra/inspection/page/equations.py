@@ -10,6 +10,8 @@ from recurra.graph.expression import Expression
 from recurra.graph.graph import Graph
 from recurra.graph.notation import ATOM, PRODUCT, SIGN, SUM, Form, Notation, equations
 from recurra.graph.operations import LEAVES, OPERATIONS
+from recurra.inspection.memories import find_memories
+from recurra.inspection.ranges import find_gates
 from recurra.inspection.values import ACTIVATIONS
 
 _GREEK = {
@@ -112,9 +114,9 @@ def equation_rows(graph: Graph) -> list[dict[str, str]]:
     return found
 
 
-def _tree(node: Expression, names: dict[Expression, str], top: bool = True) -> list[Any]:
+def _tree(node: Expression, names: Mapping[Expression, str]) -> list[Any]:
     """An expression over named values and states, as data; what else it reads is unknown."""
-    if node in names and not top:
+    if node in names:
         return ["value", names[node]]
     if node.op == "state":
         return ["before", str(node.attribute)]
@@ -122,50 +124,23 @@ def _tree(node: Expression, names: dict[Expression, str], top: bool = True) -> l
         return ["number", float(node.attribute)]
     if not node.args or node.op in ("matmul", "outer", "transpose"):
         return ["unknown"]
-    return [node.op, *(_tree(arg, names, False) for arg in node.args)]
-
-
-def _affine(node: Expression, state: Expression, names: Mapping[Expression, str]) -> bool:
-    """Whether `node` is a number times `state` plus what does not read it, for fixed gates."""
-    parts = [arg for arg in node.args if _touches(arg, state, names)]
-    if len(parts) > 1 and node.op == "multiply":
-        return False
-    linear = node.op in ("add", "subtract", "multiply", "negate")
-    return not parts or (linear and all(p is state or _affine(p, state, names) for p in parts))
+    return [node.op, *(_tree(arg, names) for arg in node.args)]
 
 
 def flows(graph: Graph) -> list[dict[str, Any]]:
-    """What a step keeps of each state, writes to it, and lets out, as trees to compute with.
-
-    A state has an entry when its update is affine in it for fixed gates: what is kept is the
-    update less the update at state 0, the rest is what was written.
-    """
+    """What a step keeps of each memory, writes to it, and lets out, as trees to compute with."""
     names = {value: name for name, value in graph.named if value.args}
-    found = []
-    for state, update in zip(graph.states, graph.updates, strict=True):
-        read = any(_touches(arg, state, names) for arg in update.args)
-        if read and _affine(update, state, names) and update.op in ("add", "subtract", "multiply"):
-            tree = _tree(update, names)
-            found.append({"kind": "memory", "state": str(state.attribute), "tree": tree})
-    output = graph.output
-    gates = [a for a in output.args if a.op == "sigmoid" and a in names]
-    if output.op == "multiply" and gates and not _memory_of(found, names.get(output)):
-        inner = next(arg for arg in output.args if arg is not gates[0])
-        tree, shown = _tree(inner, names, False), HTML.render(inner, lambda n: _short(n, names))
-        gate = {"kind": "output", "gate": names[gates[0]], "tree": tree, "inner": shown}
-        found.append(gate | {"state": names.get(output, "output")})
+    found: list[dict[str, Any]] = [
+        {
+            "kind": "memory",
+            "state": memory.state,
+            "keep": _tree(memory.keep, names),
+            "write": _tree(memory.write, names),
+        }
+        for memory in find_memories(graph)
+    ]
+    gates = [a for a in graph.output.args if names.get(a) in find_gates(graph)]
+    if graph.output.op == "multiply" and gates:
+        gate, of = names[gates[0]], names.get(graph.output, "output")
+        found.append({"kind": "output", "state": of, "gate": gate})
     return found
-
-
-def _touches(node: Expression, state: Expression, names: Mapping[Expression, str]) -> bool:
-    """Whether `node` is `state` or reads it itself, not only through a named value."""
-    inside = node not in names and any(_touches(arg, state, names) for arg in node.args)
-    return node is state or inside
-
-
-def _memory_of(found: list[dict[str, Any]], name: str | None) -> bool:
-    return any(flow["state"] == name for flow in found)
-
-
-def _short(node: Expression, names: dict[Expression, str]) -> str | None:
-    return symbol(names[node], "t") if node in names else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from recurra.errors import UsageError
 from recurra.inspection.findings import Finding
+from recurra.inspection.measured import measure
 from recurra.inspection.page.bundle import script, style
 from recurra.inspection.page.data import Shown, document
 from recurra.inspection.recording import Recording
@@ -67,8 +68,8 @@ def to_html(
     path: str | Path | None = None,
     *,
     compare: Recording | None = None,
-    findings: Sequence[Finding] = (),
-    compare_findings: Sequence[Finding] = (),
+    findings: Sequence[Finding] | None = None,
+    compare_findings: Sequence[Finding] | None = None,
     titles: Sequence[str] = ("", ""),
     title: str = "",
     row: int = 0,
@@ -82,7 +83,8 @@ def to_html(
         recording: what `recurra.record` gave.
         path: a file to write; an existing one is not overwritten.
         compare: a second recording, shown side by side: another model or another input.
-        findings: what measures found in the recording.
+        findings: what measures found in the recording; None for those of `measure(recording)`,
+            which need no inputs.
         compare_findings: the same of the second one.
         titles: what the two recordings are called on the page.
         title: of the page.
@@ -97,16 +99,17 @@ def to_html(
         FileExistsError: there is something at `path`.
     """
     both = [recording] if compare is None else [recording, compare]
-    found = (tuple(findings), tuple(compare_findings))
+    for one in both:
+        _check(Shown(one, row=row, steps=steps))
+    found = [
+        measure(one, row=row) if given is None else tuple(given)
+        for one, given in zip(both, (findings, compare_findings), strict=False)
+    ]
     names = [*titles, "", ""]
     runs = [
-        Shown(
-            one, found[k], names[k] or _default_title(one, k, len(both)), row, steps, tuple(units)
-        )
+        Shown(one, found[k], names[k] or _title(one, k, len(both)), row, steps, tuple(units))
         for k, one in enumerate(both)
     ]
-    for run in runs:
-        _check(run)
     room = max_mb * 1e6 - len(script()) - len(style())
     text = _whole(document(runs, title or "Inside a recurrent network", room))
     if len(text) > max_mb * 1e6:
@@ -120,7 +123,7 @@ def to_html(
     return text
 
 
-def _default_title(recording: Recording, index: int, count: int) -> str:
+def _title(recording: Recording, index: int, count: int) -> str:
     cells = " and ".join(dict.fromkeys(part.graph.name for part in recording.parts.values()))
     return f"{'AB'[index]}: {cells}" if count > 1 else cells
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recurra.graph import Graph
-from recurra.inspection.page.bounds import bounds
 from recurra.inspection.page.units import by_variance
+from recurra.inspection.ranges import bounds
 from recurra.inspection.recording import Recording
 
 Array = NDArray[np.floating]
@@ -26,12 +27,14 @@ class PlaceValues:
         graph: the equations of its cell.
         values: name -> (T, size), in the order of the equations; what is before an activation last.
         before: name of a state -> (size,) before the first step.
+        dropped: values that are no vector in a step, such as the memory of the mLSTM.
     """
 
     name: str
     graph: Graph
     values: Mapping[str, Array]
     before: Mapping[str, Array]
+    dropped: tuple[str, ...] = ()
 
     @property
     def reverse(self) -> bool:
@@ -75,7 +78,8 @@ class PlaceValues:
         node = dict(self.graph.named).get(name)
         if node is None:
             return None, ""
-        limit = bounds(node)
+        low, high = bounds(self.graph)[node]
+        limit = (low, high) if math.isfinite(low) and math.isfinite(high) and low < high else None
         return limit, node.op
 
 
@@ -94,13 +98,14 @@ def place_values(recording: Recording, row: int, window: tuple[int, int, int]) -
             for address, tensor in recording.values.items()
             if address.startswith(prefix)
         }
-        values = {key: a for key, a in values.items() if a.ndim == 2 and a.shape[1]}
+        dropped = tuple(key for key, a in values.items() if a.ndim != 2 or not a.shape[1])
+        values = {key: a for key, a in values.items() if key not in dropped}
         if not values:
             continue
         before = {
             address.removeprefix(prefix): _array(tensor[row])
             for address, tensor in recording.before.items()
-            if address.startswith(prefix)
+            if address.startswith(prefix) and tensor.dim() == 2
         }
         if start and not name.endswith(".reverse"):
             before |= {
@@ -108,7 +113,8 @@ def place_values(recording: Recording, row: int, window: tuple[int, int, int]) -
                 for key in before
                 if prefix + key in recording.values
             }
-        found.append(PlaceValues(name, part.graph, _ordered(part.graph, values), before))
+        ordered = _ordered(part.graph, values)
+        found.append(PlaceValues(name, part.graph, ordered, before, dropped))
     return found
 
 

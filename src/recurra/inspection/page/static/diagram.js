@@ -1,7 +1,7 @@
 /** The drawing of a cell, moved by the numbers of the chosen step and unit. */
 
 import { colourOf } from "./colour.js";
-import { s } from "./dom.js";
+import { labels } from "./labels.js";
 import { honest, plain } from "./numbers.js";
 
 /** @typedef {{x: number, error: number, most: number}} Number  `most`: its size at full width */
@@ -20,6 +20,13 @@ function most(value, unit) {
   }
   return value.largest.get(unit);
 }
+
+/** Functions of one value, by what a drawing writes into their node; none is steeper than 1. */
+const FUNCTIONS = {
+  tanh: Math.tanh,
+  "σ": (x) => 1 / (1 + Math.exp(-x)),
+  "1−": (x) => 1 - x,
+};
 
 /** What the nodes of a drawing give out; a node without a name is computed from its operands. */
 class Network {
@@ -50,47 +57,11 @@ class Network {
       const error = Math.abs(a.x) * b.error + Math.abs(b.x) * a.error;
       return { x: a.x * b.x, error, most: a.most * b.most };
     }
-    if (node.dataset.kind === "function" && node.textContent.trim().endsWith("tanh")) {
-      return { x: Math.tanh(operands[0].x), error: operands[0].error, most: 1 };
-    }
-    return null;
+    const run = FUNCTIONS[node.querySelector("text")?.textContent];
+    if (!run || operands.length !== 1) return null;
+    const [{ x, error, most: size }] = operands;
+    return { x: run(x), error, most: Math.max(1, Math.abs(run(size))) };
   }
-}
-
-/** Sides of a node on which no line ends, the best for a number first. */
-function freeSide(node, edges) {
-  const box = node.getBBox();
-  const taken = new Set();
-  for (const edge of edges) {
-    const key = node.dataset.node;
-    if (edge.dataset.from !== key && edge.dataset.to !== key) continue;
-    const path = edge.querySelector("path:not(.head)");
-    const length = path.getTotalLength();
-    const reach = Math.min(length, Math.max(box.width, box.height) / 2 + 8);
-    const point = path.getPointAtLength(edge.dataset.from === key ? reach : length - reach / 2);
-    const dx = point.x - (box.x + box.width / 2);
-    const dy = point.y - (box.y + box.height / 2);
-    if (Math.abs(dx) * box.height > Math.abs(dy) * box.width) taken.add(dx > 0 ? "right" : "left");
-    else taken.add(dy > 0 ? "below" : "above");
-  }
-  if (node.dataset.kind === "gate") return "corner";
-  return ["above", "left", "right", "below"].find((side) => !taken.has(side)) ?? "above";
-}
-
-/** An empty text beside a node. */
-function label(node, edges) {
-  const box = node.getBBox();
-  const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
-  const side = node.dataset.kind === "state" ? "under" : freeSide(node, edges);
-  const [x, y, anchor] = {
-    above: [middle.x, box.y - 6, "middle"],
-    below: [middle.x, box.y + box.height + 15, "middle"],
-    left: [box.x - 5, middle.y + 4, "end"],
-    right: [box.x + box.width + 5, middle.y + 4, "start"],
-    corner: [middle.x - 5, box.y - 6, "end"],
-    under: [middle.x, box.y + box.height + 21, "middle"],
-  }[side];
-  return s("text", { class: "live-number", x, y, style: { textAnchor: anchor } });
 }
 
 /**
@@ -101,16 +72,8 @@ function label(node, edges) {
  */
 export function animate(drawing, place, scope) {
   const network = new Network(drawing, place);
-  const labels = new Map();
-  const layOut = () => {
-    for (const [key, node] of network.nodes) {
-      if (["input", "output", "join"].includes(node.dataset.kind)) continue;
-      if (!node.getBBox().width) continue;
-      const text = label(node, network.edges);
-      node.parentNode.append(text);
-      labels.set(key, text);
-    }
-  };
+  /** @type {Map<string, SVGTextElement>} */
+  let texts = new Map();
   const show = ({ t, unit, theme }) => {
     for (const [key, node] of network.nodes) {
       const number = network.number(key, t, unit);
@@ -118,7 +81,7 @@ export function animate(drawing, place, scope) {
       if (node.dataset.kind === "gate" && number) {
         node.style.setProperty("--gate", colourOf(value, number.x, theme, true));
       }
-      const text = labels.get(key);
+      const text = texts.get(key);
       if (text) text.textContent = number ? short(number) : "";
     }
     for (const edge of network.edges) {
@@ -131,7 +94,7 @@ export function animate(drawing, place, scope) {
     }
   };
   // A drawing has sizes once it stands in the page.
-  requestAnimationFrame(() => { layOut(); show(scope.state); });
+  requestAnimationFrame(() => { texts = labels(drawing, network); show(scope.state); });
   scope.on(["t", "unit", "theme"], show);
 }
 

@@ -16,6 +16,7 @@ function fillIn(numbers, place, { t, unit, theme }) {
       ? `${value.address}[${unit}]${earlier ? ", step before" : ""}`
       : `${data.dataset.value} is not kept for unit ${unit}`;
     const tinted = known && !data.dataset.value.endsWith("_pre");
+    data.classList.toggle("tinted", Boolean(tinted));
     data.style.backgroundColor = tinted ? colourOf(value, number.x, theme, true) : "";
   }
 }
@@ -23,8 +24,9 @@ function fillIn(numbers, place, { t, unit, theme }) {
 /** @param {any} place @param {any} scope */
 export function equationList(place, scope) {
   const rows = place.equations.map((row) => {
-    const numbers = written("span", { class: "filled" },
-      `<span class="equals">=</span> ${row.numbers}`);
+    const numbers = row.numbers.includes("<data")
+      ? written("span", { class: "filled" }, `<span class="equals">=</span> ${row.numbers}`)
+      : null;
     const result = place.byName.has(row.name)
       ? written("span", {}, ` <span class="equals">=</span> <data data-value="${row.name}" data-ago="0"></data>`)
       : null;

@@ -35,13 +35,13 @@ function hidden(element, style) {
 }
 
 /** The background and the borders of an element. */
-function box(element, style, at, into) {
+function box(element, style, at, into, alpha) {
   const { x, y, width, height } = at(element.getBoundingClientRect());
   if (!width || !height) return;
   if (!CLEAR.has(style.backgroundColor)) {
     into.append(s("rect", {
       x, y, width, height, rx: parseFloat(style.borderTopLeftRadius) || 0,
-      fill: style.backgroundColor,
+      fill: style.backgroundColor, opacity: alpha,
     }));
   }
   const edges = [
@@ -77,9 +77,10 @@ function text(node, style, at, into) {
   }
 }
 
-function walk(element, at, into) {
+function walk(element, at, into, above = 1) {
   const style = getComputedStyle(element);
   if (hidden(element, style)) return;
+  const alpha = above * Number(style.opacity);
   if (element instanceof SVGSVGElement) {
     const { x, y, width, height } = at(element.getBoundingClientRect());
     const copy = styled(element);
@@ -90,7 +91,7 @@ function walk(element, at, into) {
     into.append(copy);
     return;
   }
-  box(element, style, at, into);
+  box(element, style, at, into, alpha);
   if (element instanceof HTMLCanvasElement) {
     const { x, y, width, height } = at(element.getBoundingClientRect());
     into.append(s("image", {
@@ -101,7 +102,7 @@ function walk(element, at, into) {
   }
   for (const child of element.childNodes) {
     if (child instanceof Text) text(child, style, at, into);
-    else if (child instanceof Element) walk(child, at, into);
+    else if (child instanceof Element) walk(child, at, into, alpha);
   }
 }
 

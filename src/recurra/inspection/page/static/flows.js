@@ -25,20 +25,18 @@ const FUNCTIONS = {
  * @param {any[]} tree
  * @param {import("./values.js").Place} place
  * @param {number} t
- * @param {boolean} empty  with the states before the step taken as 0
  * @returns {Float32Array | number | null}
  */
-function evaluate([op, ...rest], place, t, empty) {
+function evaluate([op, ...rest], place, t) {
   if (op === "number") return rest[0];
   if (op === "unknown") return null;
   if (op === "value" || op === "before") {
     const value = place.byName.get(rest[0]);
-    if (op === "before" && empty) return 0;
     if (!value || !value.array) return null;
     return op === "value" ? value.vector(t) : value.vectorBefore(t);
   }
   const run = FUNCTIONS[op];
-  const parts = rest.map((part) => evaluate(part, place, t, empty));
+  const parts = rest.map((part) => evaluate(part, place, t));
   if (!run || parts.some((part) => part === null)) return null;
   const long = parts.find((part) => typeof part !== "number");
   if (long === undefined) return run(...parts);
@@ -70,26 +68,27 @@ export function shares(place, t) {
 }
 
 function memory(place, flow, t) {
-  const whole = evaluate(flow.tree, place, t, false);
-  const wrote = evaluate(flow.tree, place, t, true);
+  const keep = evaluate(flow.keep, place, t);
   const value = place.byName.get(flow.state);
-  if (!(whole instanceof Float32Array) || wrote === null || !value) return [];
-  const before = value.vectorBefore(t);
-  if (before.length !== whole.length) return [];
-  const at = (k) => (typeof wrote === "number" ? wrote : wrote[k]);
-  const share = (part, rest) => part / (part + rest);
-  const lost = before.map((x, k) => Math.min(1, Math.abs((x - (whole[k] - at(k))) / x)));
-  const fresh = whole.map((x, k) => share(Math.abs(at(k)), Math.abs(x - at(k))));
-  const state = flow.state;
+  if (keep === null || !value?.array) return [];
+  const [before, after] = [value.vectorBefore(t), value.vector(t)];
+  const at = (k) => (typeof keep === "number" ? keep : keep[k]);
+  const wrote = evaluate(flow.write, place, t);
+  const known = wrote instanceof Float32Array && wrote.length === after.length;
+  const lost = before.map((_, k) => 1 - Math.min(1, Math.abs(at(k))));
+  const fresh = after.map((x, k) => {
+    const kept = Math.abs(at(k) * before[k]);
+    const added = Math.abs(known ? wrote[k] : x - at(k) * before[k]);
+    return added / (added + kept);
+  });
   return [
-    { name: "forgotten", of: state, share: mean(lost), what: "the memory before" },
-    { name: "written", of: state, share: mean(fresh), what: "the memory after" },
+    { name: "forgotten", of: flow.state, share: mean(lost), what: "the memory before" },
+    { name: "written", of: flow.state, share: mean(fresh), what: "the memory after" },
   ];
 }
 
 function output(place, flow, t) {
-  const inner = evaluate(flow.tree, place, t, false);
   const gate = place.byName.get(flow.gate);
-  if (!(inner instanceof Float32Array) || !gate || !gate.array) return [];
+  if (!gate?.array) return [];
   return [{ name: "let out", of: flow.state, share: mean(gate.vector(t)), what: "the memory" }];
 }

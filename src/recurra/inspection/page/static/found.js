@@ -18,7 +18,7 @@ function underItems(run, finding, store) {
   const show = (k) => {
     requestAnimationFrame(() => reveal(element, elements, finding.series[k].values));
     const most = bars(elements, finding.series[k].values);
-    scale.textContent = `a full bar is ${plain(most, 3)} ${finding.axis}`;
+    scale.textContent = `${finding.series[k].label}: the longest bar is ${plain(most, 3)} ${finding.axis}`;
     element.setAttribute("aria-label", `${finding.series[k].label}, under each item`);
   };
   const pick = choice("contribution", finding.series.map(({ label }, k) =>
@@ -30,7 +30,8 @@ function underItems(run, finding, store) {
     number.textContent = `step ${run.first + at}: `
       + finding.series.map(({ values }) => plain(values[at], 4)).join(" · ");
   });
-  return figure({ name: finding.key, body: element, controls: [pick.element, scale], caption: number });
+  const body = [element, h("div", { class: "under" }, scale)];
+  return figure({ name: finding.key, body, controls: pick.element, caption: number });
 }
 
 /** Scroll to the longest bar. */
@@ -78,12 +79,15 @@ function matrix(run, finding, store) {
 /** @param {any} finding */
 function table(finding) {
   const cell = (x) => (typeof x === "number" ? plain(x, Number.isInteger(x) ? 0 : 3) : x);
+  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "";
+  const right = finding.columns.map((_, k) => k > 0 && finding.rows.every((row) => isNumber(row[k])));
   return h("div", { class: "wide" }, h("table", { class: "numbers" },
     h("caption", { class: "hidden" }, finding.title),
-    h("thead", {}, h("tr", {}, finding.columns.map((name) => h("th", { scope: "col" }, name)))),
+    h("thead", {}, h("tr", {}, finding.columns.map((name, k) =>
+      h("th", { scope: "col", class: right[k] ? "number" : null }, name)))),
     h("tbody", {}, finding.rows.map((row) => h("tr", {}, row.map((x, k) => (k === 0
       ? h("th", { scope: "row" }, cell(x))
-      : h("td", { class: typeof x === "number" ? "number" : null }, cell(x)))))))));
+      : h("td", { class: right[k] ? "number" : null }, cell(x)))))))));
 }
 
 /** @param {any} run @param {any} finding @param {any} store */

@@ -12,6 +12,8 @@ import { createStore, perPlace } from "./store.js";
 import { keys, transport } from "./transport.js";
 import { loadRun } from "./values.js";
 
+const MOST_VERDICTS = 5;
+
 /** The same panel for each run: one alone, two side by side. */
 function pair(runs, build) {
   if (runs.length === 1) return h("div", {}, build(runs[0]));
@@ -31,7 +33,9 @@ function summary(run) {
 }
 
 function header(content, runs) {
-  const verdicts = runs.length > 1 ? [] : runs[0].findings.filter((f) => f.verdict && !f.missing);
+  const rank = { warning: 0, note: 1, good: 2 };
+  const verdicts = runs.length > 1 ? [] : runs[0].findings.filter((f) => f.verdict && !f.missing)
+    .sort((a, b) => rank[a.level] - rank[b.level]).slice(0, MOST_VERDICTS);
   return h("header", {}, h("h1", {}, content.title),
     runs.map((run) => h("p", { class: "summary" }, runs.length > 1 ? h("b", {}, `${run.title}: `) : null, summary(run))),
     verdicts.length ? h("ul", { class: "verdicts" }, verdicts.map((f) =>

@@ -1,6 +1,6 @@
 /** The section on all steps: what flows, every unit by time, and the lines of chosen units. */
 
-import { h } from "./dom.js";
+import { h, written } from "./dom.js";
 import { choice, figure } from "./figure.js";
 import { shares } from "./flows.js";
 import { heatMap } from "./heat.js";
@@ -50,7 +50,7 @@ function maps(run, place, scope) {
     const scale = h("span");
     scope.on(["theme"], ({ theme }) => scale.replaceChildren(legend(value, theme)));
     const about = { rows: () => rowsOf(value, scope.state.order), first: run.first, label };
-    return [h("div", { class: "heat-name" }, h("i", {}, value.name), scale), heatMap(value, scope, about)];
+    return [h("div", { class: "heat-name" }, written("span", { class: "symbol" }, value.symbol), scale), heatMap(value, scope, about)];
   });
   const last = run.first + run.steps - 1;
   const axis = h("div", { class: "heat-axis", "aria-hidden": "true" },

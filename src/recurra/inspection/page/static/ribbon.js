@@ -100,13 +100,16 @@ export function tint(elements, value, unit, theme) {
 /** Draw a bar under each item: up above 0, down below. */
 export function bars(elements, values) {
   const most = values.reduce((a, x) => (Number.isFinite(x) ? Math.max(a, Math.abs(x)) : a), 0) || 1;
-  const least = values.reduce((a, x) => Math.min(a, x ?? 0), 0);
+  const up = Math.max(0, ...values.filter(Number.isFinite));
+  const down = -Math.min(0, ...values.filter(Number.isFinite));
+  const zero = (100 * down) / (up + down || 1);
   elements.forEach((element, t) => {
-    const size = (values[t] ?? 0) / most;
+    const size = values[t] ?? 0;
+    const high = (100 * Math.abs(size)) / (up + down || 1);
     const bar = element.querySelector(".contribution > span");
-    const half = least < 0 ? 50 : 100;
-    bar.style.height = `${Math.abs(size) * half}%`;
-    bar.style.bottom = size < 0 ? `${half - Math.abs(size) * half}%` : `${100 - half}%`;
+    bar.parentElement.style.setProperty("--zero", `${100 - zero}%`);
+    bar.style.height = `${high}%`;
+    bar.style.bottom = `${size < 0 ? zero - high : zero}%`;
     bar.className = size < 0 ? "below" : "above";
   });
   return most;

@@ -33,7 +33,8 @@ function text(run, store) {
       + "(a full bar is 12 bits), and under it the item that was expected instead; a dot where "
       + "the expectation was right."]
     : null;
-  return figure({ name: "sequence", body: element, controls: [pick.element, scale], caption: under });
+  const body = [element, h("div", { class: "under" }, scale)];
+  return figure({ name: "sequence", body, controls: pick.element, caption: under });
 }
 
 /** Numeric inputs as curves. */
@@ -87,6 +88,7 @@ export function itemLabel(run, t) {
   const { kind, items } = run.sequence;
   if (kind === "steps") return "";
   const item = items[Math.min(t, items.length - 1)];
+  if (kind === "numbers") return `(${item.replace(/-/g, "−")})`;
   return `“${visible([...item].slice(0, 24).join(""))}”`;
 }
 

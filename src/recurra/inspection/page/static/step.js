@@ -10,6 +10,8 @@ import { legend } from "./legend.js";
 import { honest, percent, plain } from "./numbers.js";
 import { rowsOf } from "./order.js";
 
+const BROAD = 700; // pixels of a drawing from which it has the page's width
+
 /** Bars for what is forgotten, written and let out. */
 function flowBars(place, scope) {
   const list = h("dl", { class: "flows" });
@@ -55,7 +57,7 @@ function strip(value, scope) {
     mark.style.display = at < 0 ? "none" : "";
     number.textContent = honest(value.number(t, unit));
   });
-  return [h("i", { class: "name" }, value.name), bar, number];
+  return [written("span", { class: "name" }, value.symbol), bar, number];
 }
 
 function strips(place, scope) {
@@ -65,10 +67,10 @@ function strips(place, scope) {
     const kinds = new Map();
     for (const value of place.mapped) {
       const key = `${value.low} ${value.high}`;
-      kinds.set(key, { value, names: [...(kinds.get(key)?.names ?? []), value.name] });
+      kinds.set(key, { value, names: [...(kinds.get(key)?.names ?? []), value.symbol] });
     }
     scales.replaceChildren(...[...kinds.values()].map(({ value, names }) =>
-      h("span", { class: "scale" }, h("i", {}, names.join(", ")), legend(value, theme))));
+      h("span", { class: "scale" }, written("span", {}, names.join(", ")), legend(value, theme))));
   });
   return [grid, scales];
 }
@@ -78,7 +80,7 @@ function table(place, scope) {
   const values = [...place.byName.values()];
   const rows = values.map((value) => {
     const cells = Array.from({ length: 5 }, () => h("td", { class: "number" }));
-    return { value, cells, row: h("tr", {}, h("th", { scope: "row" }, h("i", {}, value.name)), cells) };
+    return { value, cells, row: h("tr", {}, written("th", { scope: "row", "data-name": value.name }, value.symbol), cells) };
   });
   const unitHead = h("th", { scope: "col" });
   const body = h("table", { class: "numbers" },
@@ -108,8 +110,9 @@ export function stepPanel(run, scope, place) {
   if (place.diagram) {
     const drawing = written("div", { class: "drawing" }, place.diagram);
     animate(drawing, place, scope);
-    const [, , wide, high] = (drawing.firstElementChild.getAttribute("viewBox") ?? "0 0 1 1").split(" ").map(Number);
-    parts.push(h("div", { class: wide > 1.9 * high ? "cell broad" : "cell" },
+    const wide = Number((drawing.firstElementChild.getAttribute("viewBox") ?? "").split(" ")[2]);
+    drawing.firstElementChild.style.minWidth = `${Math.round(0.6 * wide)}px`;
+    parts.push(h("div", { class: wide > BROAD || place.equations.length > 8 ? "cell broad" : "cell" },
       figure({ name: `cell ${place.name}`, body: drawing, caption: "The numbers of one unit: lines "
         + "are as wide as their number is large, orange above 0, blue below; gates have the colour of "
         + "their value." }), equations));

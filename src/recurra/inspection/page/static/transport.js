@@ -8,7 +8,7 @@ const SPEED = 180; // milliseconds of a step while it plays
 /** Items around the chosen one. */
 function context(run, t) {
   const { items, kind } = run.sequence;
-  if (kind === "steps" || kind === "numbers") return [kind === "numbers" ? items[t] : ""];
+  if (kind === "steps" || kind === "numbers") return [kind === "numbers" ? items[t].replace(/-/g, "−") : ""];
   const reach = kind === "words" ? 3 : 12;
   const join = (from, to) => items.slice(Math.max(0, from), Math.max(0, to)).map(visible)
     .join(kind === "words" ? " " : "");

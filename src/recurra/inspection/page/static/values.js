@@ -62,6 +62,7 @@ export class Packed {
 export class Value {
   constructor(head, array, exact, place) {
     this.name = head.name;
+    this.symbol = head.symbol;
     this.address = head.address;
     this.op = head.op;
     this.state = head.state;
