@@ -59,8 +59,8 @@ def _gates(gates: Sequence[Gate]) -> Finding:
     most, side = (worst.shut, f"below {LOW}") if shut else (worst.open, f"above {HIGH}")
     told = f"{worst.address} has {percent(most)} of its values {side}"
     if stuck:
-        verb = "gate does" if len(stuck) == 1 else "gates do"
-        text = f"{len(stuck)} of {len(gates)} {verb} hardly anything but stay: {told}."
+        verb = "is" if len(stuck) == 1 else "are"
+        text = f"{len(stuck)} of {len(gates)} gates {verb} stuck: {told}."
     else:
         text = f"Every gate moves: the one that stays most on one side, {told}."
     return Finding(
