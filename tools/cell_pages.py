@@ -3,7 +3,8 @@
     python tools/cell_pages.py
 
 Run it after a change of a cell. Measured speed is taken from docs/cells/speed.json if it is there:
-{"lstm": "as fast as torch.nn.LSTM", ...}; a diagram from docs/cells/NAME.svg.
+{"lstm": "as fast as torch.nn.LSTM", ...}. Diagrams of cells that can be taken in at a glance are
+written to docs/cells/diagrams.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from recurra.graph import Cell, Expression, Graph, latex, text
 from recurra.graph.facts import hoisted, is_linear, parameters_per_unit, stages
 from recurra.graph.notation import equations
 from recurra.graph.text import expression_text
+from recurra.inspection.diagram import place
+from recurra.inspection.diagram.svg import svg_text
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "cells"
+MOST_NODES = 13  # gates and pointwise operations of a diagram that can be taken in at a glance
 NOTE = "<!-- Written by tools/cell_pages.py; change the cell, not this page. -->"
 
 
@@ -37,8 +41,11 @@ def pages(folder: Path = HERE) -> dict[str, str]:
     found = [cells.get(name) for name in cells.names()]
     written = {"README.md": index(found)}
     for cell in found:
-        drawn = (folder / f"{cell.name}.svg").exists()
+        layout = place(cell)
+        drawn = sum(box.half_width > 0 for box in layout.boxes.values()) <= MOST_NODES
         written[f"{cell.name}.md"] = page(cell, speed.get(cell.name), drawn)
+        if drawn:
+            written[f"diagrams/{cell.name}.svg"] = svg_text(layout)
     return written
 
 
@@ -79,7 +86,7 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         NOTE,
         f"# {cell.title}",
         f"{lead}. {sentence(cell.purpose)}" if cell.purpose else f"{lead}.",
-        f"![The cell as a diagram]({cell.name}.svg)" if drawn else "",
+        f"![The cell as a diagram](diagrams/{cell.name}.svg)" if drawn else "",
         "## Equations",
         f"```math\n{latex(graph)}\n```",
         f"```text\n{text(graph)}\n```",
@@ -213,14 +220,14 @@ def joined(*parts: str) -> str:
 
 
 def main() -> None:
-    HERE.mkdir(parents=True, exist_ok=True)
+    (HERE / "diagrams").mkdir(parents=True, exist_ok=True)
     written = pages()
-    for old in HERE.glob("*.md"):
-        if old.name not in written:
+    for old in (*HERE.glob("*.md"), *HERE.glob("diagrams/*")):
+        if old.relative_to(HERE).as_posix() not in written:
             old.unlink()
     for name, words in written.items():
         (HERE / name).write_text(words, encoding="utf-8")
-    print(f"{len(written)} pages in {HERE}")
+    print(f"{len(written)} files in {HERE}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ class Sequences:
         """(T, B, ...) with the steps of each row in the opposite order, padding left in place."""
         if self.lengths is None:
             return values.flip(0)
+        # What is the same in all rows differs between them when each has its own end.
+        values = values.expand(-1, len(self.lengths), *values.shape[2:])
         steps = torch.arange(values.shape[0], device=values.device).unsqueeze(1)
         index = torch.where(steps < self.lengths, self.lengths - 1 - steps, steps)
         index = index.reshape(*index.shape, *[1] * (values.dim() - 2)).expand_as(values)
