@@ -90,6 +90,9 @@ class _Twin:
         self.users: list[bool] = []  # for each whether it replaces the output
         self.handle = module.register_forward_hook(self.run, with_kwargs=True)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Twin:
+        return self  # the hook that goes along with a copy of the module does nothing there
+
     def run(self, called: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
         """What the module gives out in the place of `output`; None: just that."""
         if called is not self.module or not self.users:  # a copy, which has the hook too

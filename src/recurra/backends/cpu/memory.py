@@ -98,7 +98,7 @@ def _take(count: int) -> NDArray[np.uint8]:
 
 def _rounded(count: int) -> int:
     """The size of a block: few sizes, so that batches of changing lengths meet them again."""
-    unit = max(_SMALL, 1 << (count.bit_length() - 4))  # at most an eighth too much
+    unit = max(_SMALL, 1 << max(count.bit_length() - 4, 0))  # at most an eighth too much
     return -(-count // unit) * unit
 
 
