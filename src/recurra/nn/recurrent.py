@@ -172,9 +172,12 @@ class Recurrent(Weighted):
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
-        begin(self.visitors, state is None, start)
-        output, after = self._layers(call, before)
-        go_on(self.visitors, len(sequences.x))
+        if not self.visitors:
+            output, after = self._layers(call, before)
+        else:
+            begin(self.visitors, state is None, start)
+            output, after = self._layers(call, before)
+            go_on(self.visitors, len(sequences.x))
         return door.out(output), starting.join(after, door.batched)
 
     def _in_own_format(

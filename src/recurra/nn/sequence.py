@@ -33,7 +33,7 @@ class Sequences:
         if self.lengths is None:
             return values.flip(0)
         # What is the same in all rows differs between them when each has its own end.
-        values = values.expand(-1, len(self.lengths), *values.shape[2:])
+        values = values.expand(-1, self.lengths.shape[0], *values.shape[2:])
         steps = torch.arange(values.shape[0], device=values.device).unsqueeze(1)
         index = torch.where(steps < self.lengths, self.lengths - 1 - steps, steps)
         index = index.reshape(*index.shape, *[1] * (values.dim() - 2)).expand_as(values)

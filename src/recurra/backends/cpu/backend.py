@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
-from recurra.backends.cpu.batch import Ragged
+from recurra.backends.cpu import memory
+from recurra.backends.cpu.batch import ragged
 from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.operands import operands, text_of
@@ -110,7 +111,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     lengths, order = alive.sum((0, 2)).long().sort(descending=True, stable=True)
     if not alive.shape[1] or not lengths[0]:
         return _run(masked(graph), weights, given, given.steps, None)
-    step, row = Ragged(lengths.numpy()).places
+    step, row = ragged(lengths).places
     place = step * given.rows + order[row]
 
     def packed(sequence: Tensor) -> Tensor:
@@ -127,7 +128,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     output, others = _run(graph, weights, inside, int(lengths[0]), lengths)
 
     def padded(sequence: Tensor) -> Tensor:
-        room = sequence.new_zeros(given.steps * given.rows, sequence.shape[-1])
+        room = memory.empty(sequence, given.steps * given.rows, sequence.shape[-1]).zero_()
         return room.index_copy(0, place, sequence[0]).view(given.steps, given.rows, -1)
 
     count, back = len(given.states), order.argsort()

@@ -179,7 +179,17 @@ Batch = Dense | Ragged
 
 def batch_of(steps: int, rows: int, lengths: Tensor | None) -> Batch:
     """The batch of T steps and B rows, which may end at their lengths (B,), the longest first."""
-    return dense(steps, rows) if lengths is None else Ragged(lengths.numpy())
+    return dense(steps, rows) if lengths is None else ragged(lengths)
+
+
+def ragged(lengths: Tensor) -> Ragged:
+    """See `Ragged`; one for all layers and directions of a call."""
+    return _ragged(lengths.numpy().astype(np.int64).tobytes())
+
+
+@lru_cache(maxsize=16)
+def _ragged(lengths: bytes) -> Ragged:
+    return Ragged(np.frombuffer(lengths, np.int64).copy())
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Given
-from recurra.backends.cpu.batch import Ragged
+from recurra.backends.cpu.batch import ragged
 from recurra.backends.cpu.operands import Operands
 from recurra.backends.reference import Reference
 from recurra.backends.weights import Weights
@@ -27,7 +27,7 @@ def plain(
     if lengths is None:
         given = Given(steps, states[0].shape[0], sequences, {}, tuple(states))
         return _outputs_first(*Reference().run(taken.loop, named, given), len(states))
-    step, row = Ragged(lengths.numpy()).places
+    step, row = ragged(lengths).places
     padded = {
         name: _padded(value, steps, len(lengths), step, row) for name, value in sequences.items()
     }
