@@ -123,7 +123,7 @@ def attribution_finding(
         return Finding(key, name, view="items", missing=str(error))
     values = found.steps[:, row].detach().double()
     step = int(values.abs().argmax())
-    told = f"Step {step} counts most, with {float(values[step]):+.3g}"
+    told = f"Step {step} counts most for the last score, with {float(values[step]):+.3g}"
     if found.baseline is not None and found.error is not None:
         whole, missed = found.score[row] - found.baseline[row], found.error[row].abs()
         if not float(missed) <= TRUSTED * float(whole.abs()):
@@ -132,7 +132,7 @@ def attribution_finding(
                 "nothing can be read from them: the way from inputs of 0 is not smooth"
             )
             return Finding(key, name, view="items", missing=why)
-        told += f" of the {float(whole):.3g} between this score and that of the baseline; in sum, "
+        told += f" of the {float(whole):.3g} between it and that of the baseline; in sum, "
         told += f"the steps miss it by {float(missed):.1g}"
     curve: list[float] = torch.nan_to_num(values).tolist()
     return Finding(
