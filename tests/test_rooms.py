@@ -19,6 +19,7 @@ ROOT = Path(recurra.__file__).parent
 ROOMS = {
     "__init__": 0,
     "errors": 0,
+    "files": 1,
     "graph": 1,
     "cells": 2,
     "backends": 2,

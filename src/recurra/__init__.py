@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from recurra.citations import cite as cite
     from recurra.graph import cell as cell
+    from recurra.inspection import edit as edit
     from recurra.inspection import record as record
     from recurra.nn import GRU as GRU
     from recurra.nn import LSTM as LSTM
@@ -38,6 +39,7 @@ _HOMES = {
     "TrainingOptions": "recurra.training",
     "cell": "recurra.graph",
     "cite": "recurra.citations",
+    "edit": "recurra.inspection",
     "fit": "recurra.training",
     "load": "recurra.training",
     "record": "recurra.inspection",

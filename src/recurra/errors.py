@@ -58,6 +58,10 @@ class CheckpointError(RunError):
     """A checkpoint that is corrupt, truncated or belongs to another configuration."""
 
 
+class RecordingError(RecurraError):
+    """A recording that is damaged, exists already, or cannot be written."""
+
+
 class DivergedError(RecurraError):
     """The loss or its gradient became NaN or infinite; the last good checkpoint is kept."""
 

@@ -25,6 +25,8 @@ PAGES = [
     ("cite", "--help"),
     ("draw", "--help"),
     ("info", "--help"),
+    ("inspect", "--help"),
+    ("search", "--help"),
 ]
 
 

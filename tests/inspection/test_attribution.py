@@ -132,6 +132,41 @@ def test_padding_gets_exactly_zero_and_no_row_sees_another(method) -> None:
 
 
 @pytest.mark.parametrize("method", ORACLES, ids=lambda method: method.__name__)
+def test_padding_gets_zero_also_if_the_model_reads_it(method) -> None:
+    class Careless(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gru = Recurrent("gru", I, 2)
+
+        def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+            return self.gru(x, lengths=lengths)[0].sum((0, 2)) + x.sum((0, 2))
+
+    found = method(Careless(), torch.randn(T, B, I), 0, lengths=torch.tensor([6, 2, 4]))
+    assert not found.values[2:, 1].any()
+    assert found.values[:2, 1].all()
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("method", [integrated_gradients, occlusion])
+def test_copies_in_one_batch_are_as_one_by_one(method, batch_first: bool) -> None:
+    """A score of one's own sees the rows once a run; the number of an output runs many at once."""
+    torch.manual_seed(5)
+    layer = Recurrent("gru", I, 8, batch_first=batch_first, dtype=torch.float64)
+    x = torch.randn(*((B, T) if batch_first else (T, B)), I).double()
+    lengths = torch.tensor([6, 0, 4])
+
+    def score(output) -> Tensor:
+        output = output[0].transpose(0, 1) if batch_first else output[0]
+        return output[(lengths - 1).clamp(min=0), torch.arange(B), 5]
+
+    once = method(layer, x, score, lengths=lengths)
+    for own in (5, -3):
+        many = method(layer, x, own, lengths=lengths)
+        torch.testing.assert_close(many.values, once.values)
+        torch.testing.assert_close(many.score, once.score)
+
+
+@pytest.mark.parametrize("method", ORACLES, ids=lambda method: method.__name__)
 def test_a_linear_model_is_attributed_without_error(method) -> None:
     """Of a memory that is a plain sum, every method finds what was added."""
     model = nn.GRU(1, 1, dtype=torch.float64)

@@ -162,6 +162,15 @@ def test_the_reverse_direction_meets_its_faults_from_the_end() -> None:
     assert (fault.part, fault.step) == ("rnn.0.reverse", 4)
 
 
+def test_rows_that_run_backwards_are_at_different_times() -> None:
+    """Both rows fail in step 2 of time, which the shorter one runs first."""
+    x = torch.randn(6, 2, 3)
+    x[2] = NAN
+    packed = nn.utils.rnn.pack_padded_sequence(x, [6, 3])
+    fault = first_fault(record(nn.GRU(3, 5, bidirectional=True), packed, "rnn.0.reverse.*"))
+    assert (fault.step, fault.row) == (2, 1)
+
+
 def test_a_bad_state_before_the_first_step() -> None:
     state = torch.zeros(1, 2, 5)
     state[0, 1, 3] = -INF

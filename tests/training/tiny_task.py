@@ -71,6 +71,10 @@ class TinyTask(Task):
     def sample(self, model: nn.Module, device: torch.device, seed: int) -> str | None:
         return "abc\n[red]def"
 
+    def probe(self, device: torch.device) -> Any:
+        torch.rand(3)  # careless, as its evaluation
+        return (self.streams[:20].to(device),)
+
     def save(self, directory: Path) -> None:
         (directory / "vocabulary.json").write_text("[]")
 

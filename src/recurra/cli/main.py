@@ -14,7 +14,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from recurra.cli import cells, cite, console, draw, evaluate, generate, info, train
+from recurra.cli import (
+    cells,
+    cite,
+    console,
+    draw,
+    evaluate,
+    generate,
+    info,
+    inspect,
+    search,
+    train,
+)
 from recurra.cli.help import Group
 
 _EXAMPLES = """
@@ -38,7 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-for verb in (generate, evaluate, cells, cite, draw, info):
+for verb in (generate, evaluate, inspect, search, cells, cite, draw, info):
     verb.add_to(app)
 
 

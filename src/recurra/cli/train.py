@@ -66,6 +66,7 @@ def _text(
     patience: options.Patience = None,
     eval_every: options.EvalEvery = None,
     save_every: options.SaveEvery = None,
+    inspect_every: options.InspectEvery = None,
     seed: options.Seed = None,
     device: options.Device = None,
     precision: options.Precision = None,

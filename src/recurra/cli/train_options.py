@@ -140,6 +140,16 @@ SaveEvery = Annotated[
         "Steps between checkpoints, beside those after each evaluation.",
     ),
 ]
+InspectEvery = Annotated[
+    int | None,
+    _option(
+        _TRAINING,
+        "--inspect-every",
+        "STEPS",
+        None,
+        "Steps between looks at gates, memories and gradients, written to metrics.jsonl.",
+    ),
+]
 Seed = Annotated[int | None, _option(_TRAINING, "--seed", "S", "0", "Seed of all that is random.")]
 Device = Annotated[
     str | None, _option(_MACHINE, "--device", "NAME", "auto", "auto, cpu, cuda, cuda:N, or mps.")
@@ -172,6 +182,7 @@ FIELDS = {
     "patience": ("training", "patience"),
     "eval_every": ("training", "eval_every"),
     "save_every": ("training", "save_every"),
+    "inspect_every": ("training", "inspect_every"),
     "seed": ("training", "seed"),
     "device": ("training", "device"),
     "precision": ("training", "precision"),

@@ -141,6 +141,8 @@ def simplify(graph: Graph) -> Graph:
 
 def _simplified(node: Expression, new: dict[Expression, Expression], graph: Graph) -> Expression:
     args = tuple(new[arg] for arg in node.args)
+    if node.op in ELEMENTWISE:
+        args = tuple(map(_bare, args))
     if node.op in FOLDS and all(arg.op == "constant" for arg in args):
         try:
             return constant(FOLDS[node.op](*(arg.attribute for arg in args)))
@@ -152,6 +154,12 @@ def _simplified(node: Expression, new: dict[Expression, Expression], graph: Grap
     if node.op not in ELEMENTWISE:
         args = tuple(_as_large(arg, old, graph) for arg, old in zip(args, node.args, strict=True))
     return with_args(node, args)
+
+
+def _bare(value: Expression) -> Expression:
+    """A number that is repeated over the units, as the number: unit by unit it is the same."""
+    repeated = value.op == "spread" and value.args[0].op == "constant"
+    return value.args[0] if repeated else value
 
 
 def _as_large(value: Expression, old: Expression, graph: Graph) -> Expression:

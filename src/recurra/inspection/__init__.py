@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from recurra.inspection.contributions import Contributions as Contributions
     from recurra.inspection.contributions import contributions_to_state as contributions_to_state
     from recurra.inspection.diagram import draw as draw
+    from recurra.inspection.editing import Add as Add
+    from recurra.inspection.editing import Hold as Hold
+    from recurra.inspection.editing import Scale as Scale
+    from recurra.inspection.editing import edit as edit
     from recurra.inspection.faults import Fault as Fault
     from recurra.inspection.faults import first_fault as first_fault
     from recurra.inspection.findings import Finding as Finding
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
     from recurra.inspection.influence import influence_matrix as influence_matrix
-    from recurra.inspection.measured import measure as measure
+    from recurra.inspection.measuring import measure as measure
     from recurra.inspection.memories import Memory as Memory
     from recurra.inspection.memories import find_memories as find_memories
     from recurra.inspection.output_contributions import OutputContributions as OutputContributions
@@ -33,37 +37,57 @@ if TYPE_CHECKING:
     from recurra.inspection.output_contributions import (
         contributions_to_output as contributions_to_output,
     )
+    from recurra.inspection.probe import Probe as Probe
+    from recurra.inspection.probe import find_units as find_units
+    from recurra.inspection.probe import find_units_of as find_units_of
     from recurra.inspection.radius import spectral_radii as spectral_radii
     from recurra.inspection.ranges import find_gates as find_gates
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
+    from recurra.inspection.storage import load_recording as load_recording
+    from recurra.inspection.terminal import Report as Report
+    from recurra.inspection.terminal import show as show
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
 _HOMES = {
-    "draw": "diagram",
-    "influence_matrix": "influence",
-    "occlusion": "attribution",
-    "integrated_gradients": "attribution",
-    "gradient_times_input": "attribution",
+    "Add": "editing",
     "Attribution": "attribution",
+    "Contributions": "contributions",
+    "Fault": "faults",
+    "Finding": "findings",
+    "Gradient": "gradients",
+    "Health": "health",
+    "Hold": "editing",
+    "Memory": "memories",
+    "OutputContributions": "output_contributions",
+    "Part": "recording",
+    "Probe": "probe",
+    "Recording": "recording",
+    "Report": "terminal",
+    "Scale": "editing",
+    "Series": "findings",
+    "check_health": "health",
     "contributions_to_logits": "output_contributions",
     "contributions_to_output": "output_contributions",
-    "OutputContributions": "output_contributions",
     "contributions_to_state": "contributions",
-    "Contributions": "contributions",
-    "gradients_through_time": "gradients",
-    "Gradient": "gradients",
-    "Part": "recording",
-    "Recording": "recording",
-    "record": "recorder",
-    **dict.fromkeys(("Health", "check_health", "half_lives"), "health"),
-    **dict.fromkeys(("Fault", "first_fault"), "faults"),
-    **dict.fromkeys(("Finding", "Series"), "findings"),
-    "measure": "measured",
-    "Memory": "memories",
-    "find_memories": "memories",
+    "draw": "diagram",
+    "edit": "editing",
     "find_gates": "ranges",
+    "find_memories": "memories",
+    "find_units": "probe",
+    "find_units_of": "probe",
+    "first_fault": "faults",
+    "gradient_times_input": "attribution",
+    "gradients_through_time": "gradients",
+    "half_lives": "health",
+    "influence_matrix": "influence",
+    "integrated_gradients": "attribution",
+    "load_recording": "storage",
+    "measure": "measuring",
+    "occlusion": "attribution",
+    "record": "recorder",
+    "show": "terminal",
     "spectral_radii": "radius",
 }
 

@@ -55,7 +55,7 @@ class Address:
 
     def matches(self, part: str, value: str) -> bool:
         """Whether this pattern means a value of a part."""
-        return fnmatchcase(value, self.value) and fnmatchcase(part, self.part)
+        return fnmatchcase(f"{part}.{value}", f"{self.part}.{self.value}")
 
 
 def chosen(patterns: Iterable[Address] | None, part: str, values: Iterable[str]) -> tuple[str, ...]:

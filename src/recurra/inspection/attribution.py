@@ -17,6 +17,7 @@ from recurra.nn.sequence import Lengths
 
 Score = Callable[[Any], Tensor] | int | None
 Baseline = Tensor | float
+Scored = Callable[[Any, int], Tensor]  # of an output and the number of copies in it, (copies * B,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +108,13 @@ def integrated_gradients(
     total = torch.zeros_like(entry.values)
     way = entry.values - start
     with entry.open():
-        for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-            total += _gradient(entry, start + float(place) * way, scored)[0] * float(weight)
+        for some in _batches(points, entry, score):
+            on_way = [start + float(places[k] + 1) / 2 * way for k in some]
+            found = _gradient(entry, _beside(entry, on_way), scored, len(some))[0]
+            for k, gradient in zip(some, _apart(entry, found), strict=True):
+                total += gradient * float(weights[k] / 2)
         with torch.no_grad():
-            low, high = scored(entry.run(start)), scored(entry.output)
+            low, high = scored(entry.run(start), 1), scored(entry.output, 1)
     return Attribution(_padded(entry, way * total), high, low)
 
 
@@ -141,27 +145,51 @@ def occlusion(
     steps = entry.time_first(entry.values).shape[0]
     if not 1 <= window <= max(steps, 1):
         raise UsageError(f"window={window}; it must be from 1 to the {steps} steps.")
-    high = scored(entry.output)
+    high = scored(entry.output, 1)
     found = high.new_zeros(steps, len(high), 1)
     times = found.new_zeros(steps, 1, 1)
     with entry.open():
-        for first in range(steps - window + 1):
-            hidden = entry.values.clone()
-            entry.time_first(hidden)[first : first + window] = entry.time_first(start)[
-                first : first + window
-            ]
-            found[first : first + window] += (high - scored(entry.run(hidden))).unsqueeze(-1)
-            times[first : first + window] += 1
+        for some in _batches(steps - window + 1, entry, score):
+            hidden = [_hidden(entry, start, slice(k, k + window)) for k in some]
+            output = entry.run(_beside(entry, hidden), len(some))
+            scores = scored(output, len(some)).view(len(some), -1, 1)
+            for k, low in zip(some, scores, strict=True):
+                found[k : k + window] += high.unsqueeze(-1) - low
+                times[k : k + window] += 1
     return Attribution(torch.where(entry.alive, found / times, 0.0), high)
 
 
+def _hidden(entry: Entry, start: Tensor, steps: slice) -> Tensor:
+    """The values with some steps exchanged for the baseline."""
+    hidden = entry.values.clone()
+    entry.time_first(hidden)[steps] = entry.time_first(start)[steps]
+    return hidden
+
+
+def _batches(count: int, entry: Entry, score: Score) -> list[list[int]]:
+    """So many runs, in groups that run as one batch; a score of one's own sees the rows once."""
+    size = 1 if callable(score) else entry.most_copies
+    return [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+
+
+def _beside(entry: Entry, values: list[Tensor]) -> Tensor:
+    """Several sets of rows as the rows of one batch."""
+    return entry.time_first(torch.cat([entry.time_first(one) for one in values], 1))
+
+
+def _apart(entry: Entry, values: Tensor) -> list[Tensor]:
+    """The sets of rows of one batch."""
+    rows = entry.time_first(entry.values).shape[1]
+    return [entry.time_first(one) for one in entry.time_first(values).split(rows, 1)]
+
+
 def _gradient(
-    entry: Entry, values: Tensor, scored: Callable[[Any], Tensor]
+    entry: Entry, values: Tensor, scored: Scored, copies: int = 1
 ) -> tuple[Tensor, Tensor]:
     """The gradient of the score with respect to the values, and the score (B,)."""
     with torch.enable_grad():
         values = values.detach().requires_grad_()
-        found = scored(entry.run(values))
+        found = scored(entry.run(values, copies), copies)
         if not found.requires_grad:
             raise UsageError(
                 "the score does not depend on the inputs by differentiable steps; do not detach "
@@ -188,8 +216,8 @@ def _baseline(entry: Entry, baseline: Baseline) -> Tensor:
         ) from None
 
 
-def _scorer(entry: Entry, score: Score) -> Callable[[Any], Tensor]:
-    """A function from what the model gives out to (B,)."""
+def _scorer(entry: Entry, score: Score) -> Scored:
+    """The score as a function of what the model gives out for so many copies of the rows."""
     rows = entry.time_first(entry.values).shape[1]
 
     def checked(found: Any) -> Tensor:
@@ -201,19 +229,26 @@ def _scorer(entry: Entry, score: Score) -> Callable[[Any], Tensor]:
         return found
 
     if callable(score):
-        return lambda output: checked(score(output))
+        return lambda output, copies: checked(score(output))
     last = _last(entry, entry.output)
     if score is not None and not -last.shape[1] <= score < last.shape[1]:
         raise UsageError(f"output {score} does not exist; there are 0 to {last.shape[1] - 1}.")
     which = last.argmax(1) if score is None else torch.full_like(last[:, 0], score).long()
-    return lambda output: _last(entry, output).gather(1, which.unsqueeze(1)).squeeze(1)
+    which = which % last.shape[1]
+
+    def chosen(output: Any, copies: int) -> Tensor:
+        found = _last(entry, output, copies)
+        return found.gather(1, which.repeat(copies).unsqueeze(1)).squeeze(1)
+
+    return chosen
 
 
-def _last(entry: Entry, output: Any) -> Tensor:
-    """(B, V): what is given out at the last step of each row, 0 for one without steps."""
-    given = sequence(entry.model, entry.inputs, output)
+def _last(entry: Entry, output: Any, copies: int = 1) -> Tensor:
+    """(copies * B, V): the output at the last step of each row, 0 for one without steps."""
+    given = sequence(entry.model, entry.repeated(copies)[0], output)
     if given is None:
         whole = first_tensor(output)
         return whole.unsqueeze(1) if whole.dim() == 1 else whole.flatten(1)
-    last, kept = last_steps(given, entry.counts)
+    ends = None if entry.counts is None else entry.counts.repeat(copies)
+    last, kept = last_steps(given, ends)
     return given.new_zeros(given.shape[1], given.shape[2]).index_copy(0, kept, last)

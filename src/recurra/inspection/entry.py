@@ -17,6 +17,8 @@ from recurra.inspection.recorder import called, evaluating
 from recurra.nn.sequence import Lengths, counted
 from recurra.nn.visitor import Visitor
 
+AT_ONCE = 16384  # steps of all rows that run at once, where copies of them do
+
 
 class Entry:
     """The numbers that a model reads from its first input, exchangeable.
@@ -66,14 +68,34 @@ class Entry:
         with evaluating(self.model), visited(self.model, lambda *_: Visitor(), replacing=True):
             yield
 
-    def run(self, values: Tensor) -> Any:
-        """What the model gives out for other values, of the form of `values`."""
+    def run(self, values: Tensor, copies: int = 1) -> Any:
+        """What the model gives out for other values, of the form of `values`.
+
+        Args:
+            values: of all rows; of several copies of them, one behind another.
+            copies: how many; at most `most_copies`.
+        """
+        inputs, lengths = self.repeated(copies)
         if self.embedding is None:
-            return called(self.model, self._with_first(values), self.lengths)
+            return called(self.model, self._with_first(inputs, values), lengths)
         with ExitStack() as stack:
             hook = self.embedding.register_forward_hook(lambda *_: values)
             stack.callback(hook.remove)
-            return called(self.model, self.inputs, self.lengths)
+            return called(self.model, inputs, lengths)
+
+    @property
+    def most_copies(self) -> int:
+        """How many times the rows may be run at once: 1 if the model has several inputs."""
+        steps = self.values.shape[0] * self.values.shape[1]
+        return max(1, AT_ONCE // max(steps, 1)) if isinstance(self.inputs, Tensor) else 1
+
+    def repeated(self, count: int) -> tuple[Any, Lengths]:
+        """The inputs and lengths of so many copies of the rows."""
+        if count <= 1:
+            return self.inputs, self.lengths
+        first = self.time_first(self.inputs)
+        inputs = self.time_first(first.repeat(1, count, *[1] * (first.dim() - 2)))
+        return inputs, None if self.lengths is None else torch.as_tensor(self.lengths).repeat(count)
 
     def time_first(self, values: Tensor) -> Tensor:
         """(T, B, ...) of what is as the model reads it; and back again."""
@@ -116,8 +138,7 @@ class Entry:
             )
         return *found[0], output
 
-    def _with_first(self, values: Tensor) -> Any:
-        if isinstance(self.inputs, Mapping):
-            name = next(iter(self.inputs))
-            return {**self.inputs, name: values}
-        return (values, *self.inputs[1:]) if type(self.inputs) is tuple else values
+    def _with_first(self, inputs: Any, values: Tensor) -> Any:
+        if isinstance(inputs, Mapping):
+            return {**inputs, next(iter(inputs)): values}
+        return (values, *inputs[1:]) if type(inputs) is tuple else values

@@ -65,7 +65,7 @@ class Gradient:
 
         Below 1 gradients vanish, above 1 they explode; NaN if there is only one step.
         """
-        known = self.back[~self.back.isnan()].double()
+        known = self.back[~self.back.isnan()].cpu().double()
         if len(known) < 2 or not float(known[0]):
             return math.nan
         return float(known[-1] / known[0]) ** (1 / (len(known) - 1))
@@ -236,7 +236,7 @@ class _Adder(Visitor):
         part, added = f"{self._path}.{place}", {}
         for name in self._tape.wanted(part, graph):
             (size,) = self._layer.state_shape(name)
-            zero = x.new_zeros(*x.shape[:2], size, requires_grad=True)
+            zero = x.new_zeros(*x.shape[:2], size, *x.shape[3:], requires_grad=True)
             self._tape.added.setdefault(f"{part}.{name}", []).append(zero)
             added[ADDED + name] = zero
         return added

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from recurra.graph import Expression
+from recurra.graph import Expression, Graph
 from recurra.inspection.evaluation import Missing, Values
 from recurra.inspection.faults import Fault, first_fault
 from recurra.inspection.memories import Memory, find_memories
@@ -160,9 +160,13 @@ def _half_life(values: Values, memory: Memory) -> Tensor:
     logs = logarithm(values, memory.keep)
     if not isinstance(logs, Tensor):
         logs = values.like.new_tensor(logs)
-    size = values.start(memory.state).shape[-1]
-    logs = logs.expand(*values.like.shape[:2], size)[values.alive]
-    mean = logs.mean(0) if len(logs) else logs.new_zeros(size)
+    start = values.start(memory.state)
+    if logs.dim() >= start.dim() + 1:
+        logs = logs.expand(*values.like.shape[:2], *start.shape[1:])[values.alive]
+    else:  # one number for all units, or for a matrix
+        logs = logs.expand(*values.like.shape[:2], start.shape[-1])[values.alive]
+    logs = _by_unit(logs, values.facts.graph, memory.state)
+    mean = logs.mean(0) if len(logs) else logs.new_zeros(logs.shape[1])
     return torch.where(mean < 0, math.log(0.5) / mean, math.inf)
 
 
@@ -191,14 +195,12 @@ def _gates(recording: Recording, part: str) -> Iterator[Gate]:
     """Each recorded gate of a part."""
     graph = recording.parts[part].graph
     keeps = {gate: memory.state for memory in find_memories(graph) for gate in memory.gates}
-    alive = recording.alive
     for name in find_gates(graph):
         address = f"{part}.{name}"
         if address in recording:
-            value = recording[address]
-            value = value[alive.to(value.device)].flatten(1)
-            low, high = (value < LOW).double(), (value > HIGH).double()
-            mean = float(value.double().mean())
+            value = _examples(recording, address)
+            low, high = (value < LOW).float(), (value > HIGH).float()
+            mean = float(value.float().mean())
             yield Gate(address, low.mean(0), high.mean(0), mean, keeps.get(name, ""))
 
 
@@ -210,15 +212,31 @@ def _units(recording: Recording, part: str) -> Iterator[Units]:
         address = f"{part}.{name}"
         if value not in outputs or address not in recording:
             continue
-        seen = recording[address]
-        seen = seen[recording.alive.to(seen.device)].flatten(1)
+        seen = _examples(recording, address)
         if not len(seen):
             continue
         still = seen.amax(0) - seen.amin(0) <= STILL
         dead = seen.abs().amax(0) <= STILL
         bounded = within(ranges[value], -1, 1)
-        full = float((seen.abs() > FULL).double().mean()) if bounded else None
+        full = float((seen.abs() > FULL).float().mean()) if bounded else None
         yield Units(address, seen.shape[1], _numbers(dead), _numbers(still), full)
+
+
+def _examples(recording: Recording, address: str) -> Tensor:
+    """(N, units): a value in all steps of all rows, padding left out."""
+    part, _, name = address.rpartition(".")
+    value = recording[address]
+    return _by_unit(value[recording.alive.to(value.device)], recording.parts[part].graph, name)
+
+
+def _by_unit(values: Tensor, graph: Graph, name: str) -> Tensor:
+    """(N, units) of (N, size), of a matrix (N, rows, columns), of a map (N, channels, places...).
+
+    The channels of a map are its units, and each place is an example.
+    """
+    if values.dim() > 2 and len(graph.shapes[dict(graph.named)[name]]) == 1:
+        return values.movedim(1, -1).flatten(0, -2)
+    return values.flatten(1)
 
 
 def _numbers(which: Tensor) -> tuple[int, ...]:

@@ -6,11 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import UsageError
-from recurra.inspection.entry import Entry
+from recurra.inspection.entry import AT_ONCE, Entry
 from recurra.inspection.model_output import sequence
 from recurra.nn.sequence import Lengths
-
-_VALUES = 16384  # steps times copies that run at once, by default
 
 
 def influence_matrix(
@@ -57,7 +55,7 @@ def influence_matrix(
     if not 0 <= row < rows:
         raise UsageError(f"row {row} does not exist; there are 0 to {rows - 1}.")
     steps = len(one.time_first(inputs))
-    count = max(1, _VALUES // max(steps, 1)) if copies is None else copies
+    count = max(1, AT_ONCE // max(steps, 1)) if copies is None else copies
     own = one.time_first(inputs)[:, [row]].expand(-1, count, *inputs.shape[2:])
     ends = None if one.counts is None else one.counts[[row]].expand(count)
     return _matrix(Entry(model, one.time_first(own), ends), projections, seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,18 @@ from recurra.nn.weighted import Weighted
 
 ROOT = "rnn"  # the path of a model that is itself the layer
 _NEAR = {torch.float32: 1e-4, torch.float64: 1e-10}
+
+
+def module_of(model: Any) -> nn.Module:
+    """The module behind a model, or behind what `recurra.load` gave, as its attribute `model`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    found = model if isinstance(model, nn.Module) else getattr(model, "model", None)
+    if isinstance(found, nn.Module):
+        return found
+    raise UsageError(f"a {type(model).__name__} is no model; give a torch.nn.Module or a run.")
 
 
 def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
@@ -56,37 +69,53 @@ def visited(
     with ExitStack() as stack:
         for path, module in layers(model).items():
             if isinstance(module, Weighted):
-                stack.enter_context(visiting(module, visitor(path, module)))
+                layer = module
             else:
-                stack.enter_context(_twin_of(path, module, visitor, replacing))
+                layer = stack.enter_context(_twin_of(path, module, replacing))
+            stack.enter_context(visiting(layer, visitor(path, layer)))
         yield
 
 
-@contextmanager
-def _twin_of(
-    path: str,
-    module: nn.RNNBase,
-    visitor: Callable[[str, Weighted], Visitor],
-    replacing: bool,
-) -> Iterator[None]:
-    """A layer of torch, run again by its twin in recurra, with the very same parameters."""
-    twin = from_torch(module)
-    for name, parameter in module.named_parameters():
-        setattr(twin, name, parameter)
+class _Twin:
+    """A layer of torch, run again by its namesake in recurra, with the very same parameters.
 
-    def run(module: nn.RNNBase, args: Any, kwargs: Any, output: Any) -> Any:
-        again = twin.train(module.training)(*args, **kwargs)
-        if replacing:
+    All that look into a layer share one twin, or an edit would not show in a recording.
+    """
+
+    def __init__(self, path: str, module: nn.RNNBase) -> None:
+        self.path, self.module = path, module
+        self.layer = from_torch(module)
+        for name, parameter in module.named_parameters(remove_duplicate=False):
+            setattr(self.layer, name, parameter)
+        self.users: list[bool] = []  # for each whether it replaces the output
+        self.handle = module.register_forward_hook(self.run, with_kwargs=True)
+
+    def run(self, called: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
+        """What the module gives out in the place of `output`; None: just that."""
+        if called is not self.module or not self.users:  # a copy, which has the hook too
+            return None
+        again = self.layer.train(called.training)(*args, **kwargs)
+        if any(self.users):
             return again
-        _compare(path, output, again)
+        _compare(self.path, output, again)
         return None
 
-    with visiting(twin, visitor(path, twin)):
-        handle = module.register_forward_hook(run, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
+
+_TWINS: WeakKeyDictionary[nn.Module, _Twin] = WeakKeyDictionary()
+
+
+@contextmanager
+def _twin_of(path: str, module: nn.RNNBase, replacing: bool) -> Iterator[Weighted]:
+    twin = _TWINS.get(module) or _Twin(path, module)
+    _TWINS[module] = twin
+    twin.users.append(replacing)
+    try:
+        yield twin.layer
+    finally:
+        twin.users.remove(replacing)
+        if not twin.users:
+            twin.handle.remove()
+            _TWINS.pop(module, None)
 
 
 def _compare(path: str, theirs: Any, ours: Any) -> None:

@@ -98,6 +98,7 @@ def default_loss(model: nn.Module, inputs: Any, output: Any, lengths: Lengths) -
     if not items.is_floating_point() and items.numel() and int(items.max()) < given.shape[-1]:
         items = items.transpose(0, 1) if batch_first(model) else items
         scores, kept = last_steps(given, ends, before=1)
-        last, _ = last_steps(items.unsqueeze(-1)[:, kept], None if ends is None else ends[kept])
+        ends = None if ends is None else ends.to(kept.device)[kept]
+        last, _ = last_steps(items.unsqueeze(-1)[:, kept], ends)
         return cross_entropy(scores, last.squeeze(-1).long(), reduction="sum")
     return last_steps(given, ends)[0].square().sum() / 2

@@ -53,7 +53,7 @@ def spectral_radii(model: nn.Module) -> dict[str, float]:
 def _radius(weight: Tensor) -> float:
     if not bool(weight.isfinite().all()):
         return float("nan")
-    values = torch.linalg.eigvals(weight.double().cpu()) if weight.dim() == 2 else weight
+    values = torch.linalg.eigvals(weight.cpu().double()) if weight.dim() == 2 else weight
     return float(values.abs().max())
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.inspection.address import Address, chosen
-from recurra.inspection.layers import visited
+from recurra.inspection.layers import module_of, visited
 from recurra.inspection.recording import Part, Recording
 from recurra.inspection.values import observable, showing
 from recurra.nn.sequence import Lengths
@@ -21,7 +21,7 @@ from recurra.nn.weighted import Weighted
 
 
 def record(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     names: str | Iterable[str] | None = None,
     lengths: Lengths = None,
@@ -31,7 +31,8 @@ def record(
     Args:
         model: a layer of recurra, or any module that contains some, or `torch.nn.RNN`, `LSTM` and
             `GRU`. Layers of torch run once more through recurra's cells, from their own weights;
-            what both give out is checked to be equal.
+            what both give out is checked to be equal. Or what `recurra.load` gave, or anything
+            else with a method `record(inputs, names)`, which then does it.
         inputs: what the model takes: one argument, a tuple of them, or a mapping of them by name.
         names: what to keep: addresses or patterns, as "rnn.0.forward.f", "*.f", "f", "*_pre"; None
             for all values, before and after their activations. Few cost next to nothing.
@@ -51,13 +52,21 @@ def record(
         >>> recording["rnn.0.forward.f"].shape
         torch.Size([5, 2, 8])
     """
-    patterns = None
+    own = getattr(model, "record", None)
+    if callable(own) and not isinstance(model, nn.Module):
+        return _checked(own(inputs, names))
+    model, patterns = module_of(model), None
     if names is not None:
         patterns = [Address.parse(name) for name in ([names] if isinstance(names, str) else names)]
     tape = Tape(patterns)
     with evaluating(model), visited(model, tape.visitor, replacing=False):
         output = called(model, inputs, lengths)
     return tape.recording(model, output)
+
+
+def _checked(recording: Any) -> Recording:
+    assert isinstance(recording, Recording)
+    return recording
 
 
 @contextmanager
@@ -101,9 +110,9 @@ class Tape:
         """What records one layer."""
         return _Recorder(self, path, layer)
 
-    def wanted(self, part: str, graph: Graph) -> tuple[str, ...]:
+    def wanted(self, part: str, values: Iterable[str]) -> tuple[str, ...]:
         """The values of a part that are to be kept."""
-        values = observable(graph)
+        values = tuple(values)
         self._known |= dict.fromkeys(f"{part}.{name}" for name in values)
         return chosen(self.patterns, part, values)
 
@@ -114,7 +123,8 @@ class Tape:
         for state, value in visit.before.items():
             self._before.setdefault(f"{name}.{state}", value)
         for wanted in names:
-            kept = _padded(visit.values[wanted], visit.lengths)
+            value = (visit.values if wanted in visit.values else visit.further)[wanted]
+            kept = _padded(value, visit.lengths)
             self._values.setdefault(f"{name}.{wanted}", []).append(kept)
 
     def recording(self, model: nn.Module, output: Any) -> Recording:
@@ -152,14 +162,15 @@ class _Recorder(Visitor):
     def rewrite(self, graph: Graph, place: Place) -> Graph:
         """See `Visitor`."""
         self._plain[place] = graph
-        return showing(graph, self._tape.wanted(f"{self._path}.{place}", graph))
+        return showing(graph, self._tape.wanted(f"{self._path}.{place}", observable(graph)))
 
     def visit(self, graph: Graph, place: Place, visit: Visit) -> None:
         """See `Visitor`."""
         name, layer, plain = f"{self._path}.{place}", self._layer, self._plain[place]
         sizes = {"I": layer.features(place.layer), **layer.sizes}
         own = Part(layer.cell.name, plain, sizes, *place)
-        self._tape.add(name, own, self._tape.wanted(name, plain), visit)
+        names = self._tape.wanted(name, (*observable(plain), *visit.further))
+        self._tape.add(name, own, names, visit)
 
 
 def _padded(value: Tensor, lengths: Tensor | None) -> Tensor:

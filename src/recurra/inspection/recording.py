@@ -112,6 +112,40 @@ class Recording:
         text: str = _page().notebook(self)
         return text
 
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write everything but the model and its output to a file, whole or not at all.
+
+        `recurra.inspection.load_recording` reads it.
+
+        Args:
+            path: of the file; safetensors, by custom called `NAME.safetensors`.
+            overwrite: whether a file that is there may be replaced.
+
+        Raises:
+            RecordingError: the file is there already, or cannot be written.
+        """
+        from recurra.inspection import storage
+
+        storage.save(self, path, overwrite)
+
+    def to_frame(self, pattern: str = "*") -> Any:
+        """A pandas frame with a line for each number, steps after the end of a row left out.
+
+        The columns are part ("rnn.0.forward"), name ("f"), row, step, item (if known), unit and
+        value. Units of a matrix or map are numbered through.
+
+        Args:
+            pattern: of the values, as for `find`. 500 characters in 2 layers of 300 units make
+                300,000 lines for each name.
+
+        Raises:
+            UsageError: pandas is not installed.
+            UnknownNameError: nothing was recorded under the pattern.
+        """
+        from recurra.inspection.frames import frame
+
+        return frame(self, pattern)
+
     def __contains__(self, address: str) -> bool:
         return address in self.values
 

@@ -16,6 +16,7 @@ from recurra.graph.facts import Variation, variation
 from recurra.nn.layout import as_kernels
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State
+from recurra.nn.visitor import Place, Visit, added_inputs, begin, go_on, rewritten
 from recurra.nn.weighted import Weighted, count
 
 Size = int | tuple[int, ...]
@@ -115,6 +116,7 @@ class ConvRecurrent(Weighted):
         sequences = self._enter(x, lengths)
         value = sequences.x
         starts = self._starts(state, value)
+        begin(self.visitors, state is None, 0)
         after: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
@@ -124,6 +126,7 @@ class ConvRecurrent(Weighted):
                 outputs.append(output)
                 after.append(states)
             value = torch.cat(outputs, -1)
+        go_on(self.visitors, len(value))
         output = value.movedim(-1, 2)
         parts = tuple(torch.stack(one).movedim(-1, 2) for one in zip(*after, strict=True))
         return output.transpose(0, 1) if self.batch_first else output, (
@@ -179,15 +182,27 @@ class ConvRecurrent(Weighted):
         x: Tensor,
         before: tuple[Tensor, ...],
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        backwards = direction == "reverse"
-        read = {"x": sequences.reversed(x) if backwards else x}
+        graph, place, read = self.graph, Place(layer, direction), {"x": x}
+        if self.visitors:
+            read |= added_inputs(self.visitors, graph, place, x)
+            graph = rewritten(self.visitors, graph, place)
+        if direction == "reverse":
+            read = {name: sequences.reversed(value) for name, value in read.items()}
         if sequences.alive is not None:
             shape = (*sequences.alive.shape, *[1] * (x.dim() - 2))
             read["alive"] = sequences.alive.to(x.dtype).reshape(shape)
         given = Given(x.shape[0], x.shape[1], read, {}, before)
         weights = self.weights(self.suffix(layer, direction))
-        output, after = self.choice().backend.run(self.graph, weights, given)
-        return sequences.reversed(output) if backwards else output, after
+        output, after = self.choice().backend.run(graph, weights, given)
+        results = (output, *after[len(before) :])  # behind the states comes what is shown
+        if direction == "reverse":
+            results = tuple(map(sequences.reversed, results))
+        if self.visitors:
+            values = dict(zip(graph.shown, results[1:], strict=True))
+            named = dict(zip(self.graph.state_names, before, strict=True))
+            for visitor in self.visitors:
+                visitor.visit(graph, place, Visit(values, named, sequences.lengths))
+        return results[0], after[: len(before)]
 
     def choice(self) -> Choice:
         """The backend that runs this layer."""

@@ -24,7 +24,7 @@ from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
-from recurra.nn.visitor import Place, Visit, added_inputs, rewritten
+from recurra.nn.visitor import Place, Visit, added_inputs, begin, go_on, rewritten
 from recurra.nn.weighted import Weighted, count
 
 _SHOWN: dict[str, Any] = {
@@ -172,7 +172,9 @@ class Recurrent(Weighted):
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
+        begin(self.visitors, state is None, start)
         output, after = self._layers(call, before)
+        go_on(self.visitors, len(sequences.x))
         return door.out(output), starting.join(after, door.batched)
 
     def _in_own_format(

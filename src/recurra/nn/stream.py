@@ -21,7 +21,8 @@ from recurra.nn import start as starting
 from recurra.nn.dropout import zoneout_mask
 from recurra.nn.options import variant
 from recurra.nn.state import State
-from recurra.nn.weighted import Weighted, count
+from recurra.nn.visitor import Place, Visitor, added_inputs, rewritten
+from recurra.nn.weighted import DIRECTIONS, Weighted, count
 
 _KINDS: Mapping[str, type[Steps]] = {"cpu": FusedSteps}  # by name of the backend
 _NONE: Mapping[str, Tensor] = {}
@@ -32,8 +33,9 @@ class Stream:
 
     It computes what `layer.eval()` computes, and no gradients: dropout is off, zoneout is its
     expectation. State, work memory and packed weights are kept between steps. Weights that changed
-    are noticed, unless through `parameter.data`, whose changes PyTorch does not count. A stream
-    serves one thread at a time; a layer may have any number of streams.
+    are noticed, unless through `parameter.data`, whose changes PyTorch does not count. Visitors of
+    the layer, such as an edit, act in its streams as long as they are there. A stream serves one
+    thread at a time; a layer may have any number of streams.
 
     Args:
         layer: whose weights are used.
@@ -71,16 +73,13 @@ class Stream:
                 "sequence."
             )
         self._layer, self.batch, self.t = layer, count("batch", batch), 0
+        self._zoneout, self._residual = zoneout, residual
         own = next(layer.parameters())
         self._dtype, self._device = own.dtype, own.device
-        graph = loads(variant(layer.graph, False, tuple(zoneout), False, layer.shown))
-        self.choice = choose(graph, own.device, own.dtype)
-        kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
-        like = own.new_empty(0)
-        self._steps = kind(_layers(layer, graph, zoneout, residual, like), self.batch, like)
         self._shapes = self._expected()
         self._x_shape = self._shapes.pop("x")
-        self._load()
+        self._ahead: dict[Visitor, int] = {}  # by how much a visitor counts further than t
+        self._make()
         self.reset()
 
     def step(self, x: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:
@@ -100,8 +99,12 @@ class Stream:
         """
         x = self._checked("x", x, self._x_shape)
         further = self._further(inputs or {}) if inputs or self._shapes else _NONE
+        if self._layer.visitors is not self._visitors:
+            self._make_again()
         if self._changed():
             self._load()
+        if self._visitors:
+            self._put_added()
         y = self._steps.step(x, further, self.t)
         self.t += 1
         return y
@@ -120,6 +123,7 @@ class Stream:
     def state(self, value: State) -> None:
         like = next(self._layer.parameters())
         self._steps.start(starting.split(self._layer, value, self.batch, True, like))
+        self._ahead = {visitor: visitor.position - self.t for visitor in self._layer.visitors}
 
     @torch.inference_mode(False)
     @torch.no_grad()
@@ -136,7 +140,7 @@ class Stream:
             self._layer, None, self.batch, True, next(self._layer.parameters()).detach()
         )
         if rows is None:
-            self.t = 0
+            self.t, self._ahead = 0, {}
             self._steps.start(first)
             return
         chosen = self._rows(rows)
@@ -160,6 +164,76 @@ class Stream:
         chosen = torch.zeros(self.batch, dtype=torch.bool)
         chosen[given.flatten().long()] = True
         return chosen.to(self._device).unsqueeze(1)
+
+    # Visitors
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _make(self) -> None:
+        """All layers, as the visitors of the layer want them."""
+        layer, own = self._layer, next(self._layer.parameters())
+        self._visitors = layer.visitors
+        graphs = [self._graph(number) for number in range(layer.num_layers)]
+        choices = [choose(graph, own.device, own.dtype) for graph in graphs]
+        self.choice = next((c for c in choices if c.refused), choices[0])  # one for all layers
+        kind = _KINDS.get(self.choice.backend.name, ReferenceSteps)
+        like = own.new_empty(0)
+        stack = _layers(layer, graphs, self._zoneout, self._residual, like)
+        self._added = [self._room(number, like) for number in range(layer.num_layers)]
+        stack = [
+            replace(one, held={**one.held, **added})
+            for one, added in zip(stack, self._added, strict=True)
+        ]
+        self._steps = kind(stack, self.batch, like)
+        self._load()
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _make_again(self) -> None:
+        """All layers anew, in the states where they are: visitors came or went."""
+        states = [tuple(part.clone() for part in own) for own in self._steps.states]
+        self._make()
+        self._steps.start(states)
+
+    def _graph(self, number: int) -> Graph:
+        layer = self._layer
+        graph = rewritten(self._visitors, layer.graph, Place(number, DIRECTIONS[0]))
+        if graph.shown:  # a stream gives out nothing but its output
+            graph = _showing(graph, ())
+        return loads(variant(graph, False, tuple(self._zoneout), False, layer.shown))
+
+    def _inputs(self, number: int, like: Tensor) -> dict[str, Tensor]:
+        """What visitors give to a layer in the next step, each (1, B, size)."""
+        visitors, layer = self._visitors, self._layer
+        if not visitors:
+            return {}
+        x = like.new_zeros(1, self.batch, layer.features(number))
+        before = [visitor.position for visitor in visitors]
+        self._tell(0)
+        try:
+            return added_inputs(visitors, layer.graph, Place(number, DIRECTIONS[0]), x)
+        finally:
+            for visitor, position in zip(visitors, before, strict=True):
+                visitor.position = position
+
+    def _tell(self, more: int) -> None:
+        """Tell visitors which step comes next, or so many after it."""
+        for visitor in self._visitors:
+            visitor.position = self._ahead.get(visitor, 0) + self.t + more
+
+    def _room(self, number: int, like: Tensor) -> dict[str, Tensor]:
+        """Where the inputs of a layer's visitors lie in every step."""
+        added = self._inputs(number, like)
+        return {name: torch.empty_like(value).contiguous() for name, value in added.items()}
+
+    @torch.no_grad()
+    def _put_added(self) -> None:
+        """Put what visitors give to the next step in its place."""
+        for number, rooms in enumerate(self._added):
+            if rooms:
+                for name, value in self._inputs(number, next(iter(rooms.values()))).items():
+                    rooms[name].copy_(value)
+        self._tell(1)
 
     # Weights
 
@@ -236,7 +310,11 @@ class Stream:
 
 
 def _layers(
-    layer: Weighted, graph: Graph, zoneout: Mapping[str, float], residual: bool, like: Tensor
+    layer: Weighted,
+    graphs: list[Graph],
+    zoneout: Mapping[str, float],
+    residual: bool,
+    like: Tensor,
 ) -> list[Layer]:
     """What each layer of the stack computes in a step."""
     size = layer.input_size
@@ -245,16 +323,21 @@ def _layers(
         for name, rate in zoneout.items()
     }
     nothing = {
-        str(leaf.attribute): like.new_zeros(1, 1, layer.sizes[graph.shape(leaf)[0]])
-        for leaf in below(graph)
+        str(leaf.attribute): like.new_zeros(1, 1, layer.sizes[layer.graph.shape(leaf)[0]])
+        for leaf in below(layer.graph)
     }
     found = []
-    for number in range(layer.num_layers):
+    for number, graph in enumerate(graphs):
         own = _with_residual(graph) if residual and size == layer.output_size else graph
         given = held if number else held | nothing  # nothing lies below the first layer
         found.append(Layer(own, {**layer.sizes, "I": size}, given))
         size = layer.output_size
     return found
+
+
+@lru_cache(maxsize=64)
+def _showing(graph: Graph, shown: tuple[str, ...]) -> Graph:
+    return replace(graph, shown=shown)
 
 
 @lru_cache(maxsize=64)

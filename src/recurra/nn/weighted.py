@@ -68,6 +68,10 @@ class Weighted(nn.Module):
             self._register(layer, suffix, factory)
         self.reset_parameters()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy gets: what looks into this layer does not look into its copies."""
+        return {name: value for name, value in self.__dict__.items() if name != "visitors"}
+
     @property
     def directions(self) -> tuple[str, ...]:
         """("forward",), or both."""

@@ -73,6 +73,14 @@ class Task(ABC):
         """Something the model made, to be shown after an evaluation; the same for the same seed."""
         return None
 
+    def probe(self, device: torch.device) -> Any:
+        """A few held-out examples, always the same, to look inside the model with.
+
+        Returns:
+            what the model is called with, as `recurra.record` takes it; None: there are none.
+        """
+        return None
+
     def save(self, directory: Path) -> None:  # noqa: B027  (a task may need nothing)
         """Write what is needed beside the weights to use the model."""
 

@@ -39,6 +39,7 @@ from recurra.tasks.scoring import score
 
 VOCABULARY = "vocabulary.json"
 _SAMPLE = 200  # characters shown after an evaluation
+_PROBE = (4, 100)  # streams and characters with which the model is looked into
 
 
 class TextOptions(Options):
@@ -176,6 +177,13 @@ class TextGeneration(Task):
         """200 characters that the model writes."""
         tokens = generate(model, self.corpus.vocabulary, max_new=_SAMPLE, seed=seed)
         return "".join(token.characters[0] for token in tokens)
+
+    def probe(self, device: torch.device) -> tuple[Tensor]:
+        """The start of the held-out part as (T, B) tokens: up to 4 streams of 100 characters."""
+        rows = min(_PROBE[0], len(self._held_out) // 2)
+        steps = min(_PROBE[1], len(self._held_out) // rows)
+        tokens = torch.from_numpy(self._held_out[: rows * steps])
+        return (tokens.view(rows, steps).T.contiguous().to(device),)
 
     def save(self, directory: Path) -> None:
         """Write `vocabulary.json`."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recurra.training.metrics import History as History
     from recurra.training.options import TrainingOptions as TrainingOptions
     from recurra.training.progress import Reporter as Reporter
+    from recurra.training.searching import search as search
     from recurra.training.text import train_text as train_text
 
 # Imported when first used: the command line reads options without loading PyTorch.
@@ -28,6 +29,7 @@ _HOMES = {
     "TrainingOptions": "options",
     "fit": "fitting",
     "load": "loading",
+    "search": "searching",
     "train_text": "text",
 }
 

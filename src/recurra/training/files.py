@@ -1,48 +1,26 @@
-"""Files that are written whole or not at all, and tensor files that notice any damage.
-
-A tensor file is safetensors with one entry of metadata, `recurra`: the SHA-256 over all that
-follows, a space, and a text of the caller. (The order of several entries would change from one
-process to the next, and equal content must be equal bytes.)
-"""
+"""The files of a run: written whole or not at all, with a remedy in every error; see `files`."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
+from recurra import files
 from recurra.errors import CheckpointError, RunError
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file by way of a temporary one beside it; the old content stays until all is on disk.
+    """Write a file; the old content stays until all is on disk.
 
     Raises:
         RunError: the disk is full or cannot be written; the old file is as it was.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        files.write_whole(path, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        kept = " What it held before is kept." if path.exists() else ""
-        raise RunError(
-            f"cannot write {path}: {error.strerror}.{kept} "
-            "Make room on the disk or correct its permissions, then go on with --resume."
-        ) from error
+        raise _unwritable(path, error) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], text: str = "") -> None:
@@ -51,11 +29,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], text: str = "") -> 
     Raises:
         RunError: the disk is full or cannot be written; the old file is as it was.
     """
-    # Copies, because safetensors refuses tensors that share their memory, such as tied weights.
-    copies = {
-        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
-    }
-    write_whole(path, save(copies, {"recurra": f"{_digest(copies, text)} {text}"}))
+    try:
+        files.write_tensors(path, tensors, text)
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
@@ -65,39 +42,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         CheckpointError: the file is missing, damaged, or was written by another program.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+        return files.read_tensors(path)
     except FileNotFoundError:
         raise CheckpointError(f"there is no {path}. Train first, or give another run.") from None
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path, str(error)) from None
-    digest, _, text = metadata.get("recurra", "").partition(" ")
-    if digest != _digest(tensors, text):
-        raise _damaged(path, "its content does not match its checksum")
-    return tensors, text
+    except (OSError, files.DamagedFileError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: {error}. Put back a copy of it, or train anew with --overwrite."
+        ) from None
 
 
-def _damaged(path: Path, why: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} is damaged: {why}. Put back a copy of it, or train anew with --overwrite."
+def _unwritable(path: Path, error: OSError) -> RunError:
+    kept = " What it held before is kept." if path.exists() else ""
+    return RunError(
+        f"cannot write {path}: {error.strerror}.{kept} "
+        "Make room on the disk or correct its permissions, then go on with --resume."
     )
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows cannot open a folder; its rename is written through.
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

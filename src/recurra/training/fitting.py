@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recurra.tasks.base import Task
-from recurra.training import checkpoint, metrics
+from recurra.training import checkpoint, inspecting, metrics
 from recurra.training.config import RunConfig
 from recurra.training.loop import Identity, save, train
 from recurra.training.metrics import History
@@ -95,6 +95,7 @@ def run(
     if not accelerator.is_main_process:
         reporter = Reporter()
     session = Session(task, config.training, accelerator)
+    inspecting.check(session)
     identity = _identity(task, config)
     with Signals().watched() as signals:
         if not (resume and _restored(session, folder, identity)):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from recurra.data import TextCorpus, Vocabulary
+from recurra.data import TextCorpus, Vocabulary, warn_of_unknown
 from recurra.errors import CheckpointError, RunError, UsageError
+from recurra.inspection import Recording, record
 from recurra.tasks.decoding import generate
 from recurra.tasks.scoring import score
 from recurra.tasks.text import VOCABULARY, TextGeneration, TextModel, TextOptions
@@ -56,6 +58,31 @@ class LoadedText:
         chance = (temperature, top_k, top_p, seed)
         tokens = generate(self.model, self.vocabulary, prompt, max_new, *chance)
         return "".join(token.characters[0] for token in tokens)
+
+    def record(self, text: str, names: str | Iterable[str] | None = None) -> Recording:
+        """Read a text and keep the values of the recurrent layers, as `recurra.record` does.
+
+        Args:
+            text: is read in one call, from an empty state. A value takes 4 bytes for each character
+                and unit. A warning names characters never seen.
+            names: what to keep; see `recurra.record`.
+
+        Returns:
+            the recording, with the characters as `items`, and `logits` (T, 1, V) over the
+            `vocabulary` for the character that comes after each. It carries no gradients.
+
+        Raises:
+            UsageError: the text is empty.
+            UnknownNameError: a name that means no value of the model.
+        """
+        if not text:
+            raise UsageError("there is no text to record; give at least one character.")
+        warn_of_unknown(self.vocabulary.unknown(text))
+        tokens = torch.from_numpy(self.vocabulary.encode(text))[:, None].to(self.device)
+        with torch.no_grad():
+            recording = record(self.model, tokens, names)
+        items, symbols = (tuple(text),), self.vocabulary.symbols
+        return replace(recording, items=items, logits=recording.output[0], vocabulary=symbols)
 
     def evaluate(
         self,

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from recurra.errors import DivergedError, Interrupted
-from recurra.training import checkpoint, random_state
+from recurra.training import checkpoint, inspecting, random_state
 from recurra.training.files import write_tensors
 from recurra.training.metrics import Record, append
 from recurra.training.progress import Reporter
@@ -46,6 +48,8 @@ def train(
             with session.clock:
                 stop = step(session, signals)
             reporter.stepped(session.progress)
+            if session.inspection_is_due():
+                inspect(session, folder, reporter)
             if stop or session.save_is_due():
                 save(session, folder, identity)
         if stop:
@@ -108,6 +112,14 @@ def evaluate(session: Session, folder: RunFolder, reporter: Reporter, signals: S
     return stop
 
 
+def inspect(session: Session, folder: RunFolder, reporter: Reporter) -> None:
+    """Write down, on the first process, how gates, memories and gradients are."""
+    if session.accelerator.is_main_process:
+        record = _record(session, "inspection", inspecting.measures(session))
+        append(folder.metrics, record)
+        reporter.inspected(record)
+
+
 def save(session: Session, folder: RunFolder, identity: Identity) -> None:
     """Write the checkpoint; all processes take part, the first one writes."""
     tree = session.capture()
@@ -115,7 +127,7 @@ def save(session: Session, folder: RunFolder, identity: Identity) -> None:
         checkpoint.save(folder.checkpoint, tree, identity)
 
 
-def _record(session: Session, split: str, metrics: dict[str, float]) -> Record:
+def _record(session: Session, split: str, metrics: Mapping[str, Any]) -> Record:
     progress = session.progress
     return {
         "step": progress.step,

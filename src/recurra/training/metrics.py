@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line for every evaluation; and the history they tell."""
+"""`metrics.jsonl`: a JSON object a line for each evaluation and inspection; and their history."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ class TrainingOptions(Options):
     patience: int | None = Field(None, ge=1, description="evaluations without improvement to stop")
     eval_every: int | None = Field(None, ge=1, description="steps; null: an epoch, at most 500")
     save_every: int | None = Field(None, ge=1, description="steps; null: at evaluations only")
+    inspect_every: int | None = Field(None, ge=1, description="steps; null: never look inside")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of all that is random")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     precision: Literal["no", "bf16", "fp16"] = "no"

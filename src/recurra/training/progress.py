@@ -26,6 +26,9 @@ class Reporter:
     def evaluated(self, record: Record, sample: str | None, best: bool) -> None:
         """The held-out part was measured; `best` if never before so well."""
 
+    def inspected(self, record: Record) -> None:
+        """The model was looked into."""
+
     def finished(self, history: History) -> None:
         """A limit was reached; all is saved."""
 
@@ -65,6 +68,12 @@ class LineReporter(Reporter):
         if sample is not None:
             self.say("".join(f"    | {line}\n" for line in sample.splitlines()).rstrip("\n"))
         self._pace = Pace(self._session)
+
+    def inspected(self, record: Record) -> None:
+        """Print what is not as it should be."""
+        for verdict in record["verdicts"]:
+            if verdict["level"] == "warning":
+                self.say(f"{self.place(self._session.progress)}  inside: {verdict['text']}")
 
     def finished(self, history: History) -> None:
         """Print where the run is."""

@@ -40,7 +40,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A JSON object for every evaluation."""
+        """A JSON object for every evaluation and inspection."""
         return self.path / "metrics.jsonl"
 
     @property

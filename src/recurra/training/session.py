@@ -103,6 +103,11 @@ class Session:
         every = self.options.save_every
         return every is not None and self.progress.step % every == 0
 
+    def inspection_is_due(self) -> bool:
+        """Whether the model is to be looked into after the step just finished."""
+        every = self.options.inspect_every
+        return every is not None and self.progress.step % every == 0
+
     def ended(self) -> str | None:
         """The limit that was reached: "epochs", "minutes" or "patience"."""
         options, progress = self.options, self.progress

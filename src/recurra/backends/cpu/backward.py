@@ -81,7 +81,7 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     operands = [node.args[1] for node in products]
     reads = [None if _is_mask(r) else gradients.get(r) for r in forward.reads]
     constants = [gradients.get(c) if _trained(c) else None for c in forward.constants]
-    before = [gradients.get(s, constant(0)) for s in graph.states]
+    before = [gradients.get(s, _zero(graph.shape(s))) for s in graph.states]
     roots = [*before, *(gradients[p] for p in products), *operands]
     roots += [g for g in (*reads, *constants) if g is not None]
 
@@ -110,6 +110,11 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
             for node, value, gradient in zip(products, new_operands, d_products, strict=True)
         ),
     )
+
+
+def _zero(shape: Shape) -> Expression:
+    """Zero for every unit, where nothing reads a state."""
+    return Expression("spread", (constant(0),), shape[0]) if shape else constant(0)
 
 
 def _is_mask(read: Expression) -> bool:

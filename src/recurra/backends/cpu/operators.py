@@ -18,6 +18,7 @@ from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
 from recurra.backends.said import say_once
 
+_PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 LIBRARY = torch.library.Library("recurra", "DEF")
 _HOW = "str graph, SymInt steps, Tensor? lengths=None"
 LIBRARY.define(f"recurrence(Tensor[] tensors, {_HOW}) -> Tensor[]")
@@ -45,8 +46,23 @@ def recurrence(
         The output (T, B, size) and what is shown beside it, in the form of the sources (see
         `Operands.outputs`), then the states after the last step of each row, (B, size) each.
     """
+    if _alone(tensors):
+        return _differentiable(tensors, graph, steps, lengths)
     found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
     return found
+
+
+def _alone(tensors: Sequence[Tensor]) -> bool:
+    """Whether nobody looks at the operators of a call: no compiler, no mode, no profiler.
+
+    Then they are called as functions. Through PyTorch's dispatcher, each takes a while to begin.
+    """
+    return (
+        not torch._C._len_torch_dispatch_stack()
+        and not torch.compiler.is_compiling()
+        and not torch._C._autograd._profiler_enabled()
+        and all(type(tensor) in _PLAIN for tensor in tensors)
+    )
 
 
 def _kernel(
@@ -151,7 +167,8 @@ class Recurrence(torch.autograd.Function):
         ctx: Any, graph: str, steps: int, lengths: Tensor | None, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run forward and keep what the backward direction reads."""
-        results = torch.ops.recurra.recurrence_training.default(tensors, graph, steps, lengths)
+        run = _training if _alone(tensors) else torch.ops.recurra.recurrence_training.default
+        results = run(tensors, graph, steps, lengths)
         taken = operands(graph)
         outputs = len(taken.outputs)
         given = outputs + len(taken.split.graph.states)
@@ -169,11 +186,8 @@ class Recurrence(torch.autograd.Function):
             return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
         outputs, kept = results[:given_out], results[given_out:]
         d_outputs, d_states = gradients[:given_out], gradients[given_out:]
-        found = iter(
-            torch.ops.recurra.recurrence_backward.default(
-                tensors, outputs, kept, d_outputs, d_states, *ctx.given
-            )
-        )
+        run = _backward if _alone(gradients) else torch.ops.recurra.recurrence_backward.default
+        found = iter(run(tensors, outputs, kept, d_outputs, d_states, *ctx.given))
         reached = operands(ctx.given[0]).differentiable
         return (None, None, None, *(next(found) if has else None for has in reached))
 
@@ -201,8 +215,11 @@ def _differentiable(
 ) -> list[Tensor]:
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         return list(Recurrence.apply(graph, steps, lengths, *tensors))
+    if _alone(tensors):
+        return _kernel(tensors, graph, steps, lengths)
     with torch._C._AutoDispatchBelowAutograd():
-        return recurrence(tensors, graph, steps, lengths)
+        found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
+    return found
 
 
 for _name, _real, _fake in (

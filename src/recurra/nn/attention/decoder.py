@@ -19,6 +19,7 @@ from recurra.nn.attention.stepping import States, Stepping, check_steppable
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
+from recurra.nn.visitor import begin
 
 
 class Carried(NamedTuple):
@@ -168,6 +169,7 @@ class Decoder(nn.Module, ABC):
             raise ShapeError(f"x has the shape {tuple(x.shape)}; a decoder reads (T, B, I).")
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         ready = self.prepare(memory, memory_lengths)
+        begin(self.layer.visitors, state is None, start)
         run, carried = self._begin(sequences.x[0:1].sum(0), ready, state)
         outputs, weights = [], []
         for t, now in enumerate(sequences.x.unbind(0)):
@@ -182,6 +184,7 @@ class Decoder(nn.Module, ABC):
             weights.append(seen)
         output = _stacked(outputs, sequences.x, self.output_size)
         looked = _stacked(weights, sequences.x, ready.steps)
+        run.finish(sequences.lengths, {"attention": looked})
         axes = (1, 0, 2) if door.batch_first else (0, 1, 2)
         return output.permute(axes), _as_state(carried), looked.permute(axes)
 
@@ -206,8 +209,10 @@ class Decoder(nn.Module, ABC):
             raise ShapeError(
                 f"x has the shape {tuple(x.shape)}; a step reads (B, I) with I = {self.input_size}."
             )
+        begin(self.layer.visitors, state is None, t)
         run, carried = self._begin(x, memory, state)
         output, after = self._step(run, x, memory, carried, t)
+        run.finish(None, {"attention": after.weights.unsqueeze(0)})
         return output, _as_state(after), after.weights
 
     def _begin(self, like: Tensor, memory: Memory, state: State | None) -> tuple[Stepping, Carried]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from recurra.graph import Graph
 from recurra.graph.facts import below
 from recurra.nn.dropout import dropout
 from recurra.nn.recurrent import Recurrent
+from recurra.nn.visitor import Place, Visit, added_inputs, go_on, rewritten
+from recurra.nn.weighted import DIRECTIONS
 
 States = list[tuple[Tensor, ...]]
 
@@ -27,18 +30,24 @@ class Stepping:
     """
 
     def __init__(self, layer: Recurrent, states: States) -> None:
-        self._layer = layer
+        self._layer, self._before = layer, states
         self._sizes = {  # of what a layer reads of the one below, beside its output
             str(leaf.attribute): layer.sizes[layer.graph.shape(leaf)[0]]
             for leaf in below(layer.graph)
         }
         self._reads_time = any(leaf.attribute == "t" for leaf in layer.graph.inputs)
         rows = states[0][0].shape[0]
-        graph = _showing(layer.graph, tuple(layer.handed_on.values()))
+        handed = tuple(layer.handed_on.values())
+        self._places = [Place(number, DIRECTIONS[0]) for number in range(layer.num_layers)]
+        self._graphs = [
+            _showing(rewritten(layer.visitors, layer.graph, place), handed)
+            for place in self._places
+        ]
         self._steps = [
             Stepwise(graph, layer.weights(suffix), Given(1, rows, {}, {}, own))
-            for (_, _, suffix), own in zip(layer.places(), states, strict=True)
+            for (_, _, suffix), graph, own in zip(layer.places(), self._graphs, states, strict=True)
         ]
+        self._shown: list[list[tuple[Tensor, ...]]] = [[] for _ in self._steps]
 
     def __call__(self, x: Tensor, states: States, t: int) -> tuple[Tensor, States]:
         """One step: x (B, I) and the states of all layers give the output (B, H) and new states.
@@ -53,19 +62,50 @@ class Stepping:
         for number, (step, own) in enumerate(zip(self._steps, states, strict=True)):
             if number:
                 x = dropout(x, self._layer.dropout, self._layer.training)
-            sequences = {"x": x, **handed}
+            sequences = {"x": x, **handed, **self._added(number, x)}
             if self._reads_time:
                 sequences["t"] = torch.full_like(x[:, :1], t)
             x, results = step(sequences, own)
             after.append(results[: len(own)])
-            handed = dict(zip(self._sizes, results[len(own) :], strict=True))
+            shown = results[len(own) :]
+            handed = dict(zip(self._sizes, shown, strict=False))
+            if self._layer.visitors:
+                self._shown[number].append(shown)
+        go_on(self._layer.visitors, 1)
         return x, after
+
+    def _added(self, number: int, x: Tensor) -> dict[str, Tensor]:
+        """What visitors give to a layer in this step, each (B, size)."""
+        if not self._layer.visitors:
+            return {}
+        place = self._places[number]
+        added = added_inputs(self._layer.visitors, self._layer.graph, place, x.unsqueeze(0))
+        return {name: value.squeeze(0) for name, value in added.items()}
+
+    def finish(self, lengths: Tensor | None, further: Mapping[str, Tensor]) -> None:
+        """Tell the visitors of the layer what all steps gave.
+
+        Args:
+            lengths: (B,) steps of each row; None if all have them all.
+            further: sequences (T, B, size) of the last layer that its equations do not name.
+        """
+        for place, graph, shown, own in zip(
+            self._places, self._graphs, self._shown, self._before, strict=True
+        ):
+            if shown:
+                sequences = map(torch.stack, zip(*shown, strict=True))
+                values = dict(zip(graph.shown, sequences, strict=True))
+                before = dict(zip(self._layer.graph.state_names, own, strict=True))
+                last = further if place == self._places[-1] else {}
+                visit = Visit(values, before, lengths, last)
+                for visitor in self._layer.visitors:
+                    visitor.visit(graph, place, visit)
 
 
 @lru_cache(maxsize=64)
 def _showing(graph: Graph, shown: tuple[str, ...]) -> Graph:
     """The graph with more values given out; one object for equal calls, as plans are kept by it."""
-    return replace(graph, shown=shown) if shown else graph
+    return replace(graph, shown=tuple(dict.fromkeys((*shown, *graph.shown)))) if shown else graph
 
 
 def check_steppable(layer: Recurrent) -> None:

@@ -82,7 +82,7 @@ function matrix(run, finding, store) {
 /** @param {any} finding */
 function table(finding) {
   const cell = (x) => (typeof x === "number" ? plain(x, Number.isInteger(x) ? 0 : 3) : x);
-  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "";
+  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "" || x === "-" || x === "ever" || x === "never";
   const right = finding.columns.map((_, k) => k > 0 && finding.rows.every((row) => isNumber(row[k])));
   return h("div", { class: "wide" }, h("table", { class: "numbers" },
     h("caption", { class: "hidden" }, finding.title),
