@@ -1,116 +1,140 @@
-"""Findings in words: their numbers are those of the measures, and a fault is told."""
+"""Sentences about measures: what is said, and when."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import math
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-from recurra.inspection import measure, record
+import recurra
+from recurra.inspection import (
+    Health,
+    check_health,
+    contributions_to_state,
+    gradients_through_time,
+)
+from recurra.inspection.faults import Fault
 from recurra.inspection.gradients import gradient
-from recurra.inspection.health import check_health
-from recurra.inspection.measured import MOST
-from recurra.inspection.remembering import memory_finding
-from recurra.inspection.verdicts import gradient_findings, health_findings, percent, steps
-from support.recordings import recorded
+from recurra.inspection.health import Gate, HalfLife, Units
+from recurra.inspection.measured import findings
+from recurra.inspection.summary import summary
+from recurra.inspection.verdicts import in_steps, verdicts
 
 
-class Model(nn.Module):
-    """Predicts the next of three letters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(3)
-        self.embedding = nn.Embedding(3, 4)
-        self.recurrent = nn.LSTM(4, 6)
-        self.head = nn.Linear(6, 3)
-
-    def forward(self, items):
-        return self.head(self.recurrent(self.embedding(items))[0])
+def health(**given: Any) -> Health:
+    parts: dict[str, Any] = {"gates": (), "units": (), "half_lives": (), "radii": {}, "fault": None}
+    return Health(**{**parts, **given})
 
 
-@pytest.fixture(scope="module")
-def run():
-    model, items = Model().eval(), torch.tensor([[0, 1, 2, 1, 0, 2, 2, 1]]).T
-    found = record(model, items)
-    logits = found.output.detach()
-    letters = tuple("abc"[k] for k in items[:, 0])
-    return replace(found, items=(letters,), logits=logits, vocabulary=("a", "b", "c")), items
+def gate(shut: float, open_: float, of: str = "") -> Gate:
+    low, high = torch.full((4,), shut), torch.full((4,), open_)
+    return Gate("rnn.0.forward.f", low, high, 0.5, of)
 
 
-def found(key, findings):
-    return next(one for one in findings if one.key == key)
-
-
-def test_shares_of_the_memory_are_what_each_step_wrote_times_later_forget_gates(run):
-    recording, _ = run
-    f, i, g, c = (recording[f"recurrent.0.forward.{n}"][:, 0].double() for n in "figc")
-    parts = torch.stack([i[t] * g[t] * f[t + 1 :].prod(0) for t in range(len(f))])
-    torch.testing.assert_close(parts.sum(0), c[-1], atol=1e-6, rtol=0)
-    sizes = parts.abs().sum(1)
-    finding = memory_finding(recording)
-    assert list(finding.series[0].values) == pytest.approx((sizes / sizes.sum()).tolist(), abs=1e-6)
-    back = (sizes / sizes.sum()).flip(0).cumsum(0)
-    half = int((back < 0.5).sum()) + 1
-    assert f"in the last {steps(half)}," in finding.verdict
-
-
-def test_every_measure_has_its_say(run):
-    recording, items = run
-    findings = measure(recording, items)
-    keys = [one.key for one in findings]
-    assert keys == ["memory", "logits", "Integrated-gradients", "gradients", "influence",
-                    "finite", "saturation", "units", "half-life", "radius"]  # fmt: skip
-    assert all(one.verdict.endswith(".") != bool(one.missing) for one in findings)
-    best = recording.logits[-1, 0].argmax()
-    logits = found("logits", findings)
-    assert logits.series[0].label == f"“{'abc'[best]}”"
-    assert found("influence", findings).matrix.shape == (8, 8)
-    norms = found("gradients", findings).series[-1].values
-    assert len(norms) == 8
-
-
-def test_what_cannot_be_computed_says_why(run):
-    recording, _ = run
-    assert "what it read" in found("gradients", measure(recording)).missing
-    random = measure(recorded(steps=MOST + 1))
-    assert "is not f * c" in found("memory", random).missing
-    elman = measure(recorded(steps=9, cell="elman"))
-    assert "no state here" in found("memory", elman).missing
-    assert found("half-life", elman).missing
-
-
-def test_a_stuck_gate_a_still_unit_and_a_nan_are_told():
-    recording = recorded(steps=20, units=10)
-    recording.values["rnn.0.forward.f"][:] = 0.99
-    recording.values["rnn.0.forward.h"][:, :, :4] = 0.0
-    recording.values["rnn.0.forward.g"][7, 0, 3] = float("nan")
-    findings = health_findings(check_health(recording))
-    gates = found("saturation", findings)
-    assert gates.level == "warning"
-    assert "rnn.0.forward.f has 100 % of its values above 0.9" in gates.verdict
-    units = found("units", findings)
-    assert units.verdict.startswith("4 of 10 units of rnn.0.forward.h never move; 4 of 4 are")
-    finite = found("finite", findings)
-    assert finite.level == "warning"
-    assert "rnn.0.forward.g[3] in step 7" in finite.verdict
+def units(dead: int = 0, still: int = 0, full: float | None = 0.0) -> Units:
+    return Units("rnn.0.forward.h", 100, tuple(range(dead)), tuple(range(dead + still)), full)
 
 
 @pytest.mark.parametrize(
-    ("factor", "told"), [(0.5, "4 steps back, a tenth"), (2.0, "explodes: 4 steps"), (1.0, "kept")]
+    ("given", "level", "said"),
+    [
+        ({}, "good", "No gate is stuck"),
+        ({"gates": (gate(0.5, 0.3, "c"),)}, "good", "No gate is stuck"),
+        ({"gates": (gate(0.6, 0.3, "c"),)}, "warning", "60% of its values: it keeps little of"),
+        ({"gates": (gate(0.6, 0.1),)}, "good", "No gate is stuck"),
+        ({"gates": (gate(0.6, 0.35),)}, "warning", "saturated in 95%"),
+        ({"units": (units(dead=3),)}, "note", "3 dead of 100 units"),
+        ({"units": (units(dead=6),)}, "warning", "6 dead of 100 units"),
+        ({"units": (units(still=6),)}, "warning", "6 units of 100 that never move"),
+        ({"units": (units(full=0.4),)}, "warning", "40% of rnn.0.forward.h lie beyond 0.99"),
+        ({"units": (units(full=None),)}, "good", "No gate is stuck"),
+        ({"fault": Fault("rnn.0.forward", "f", 3, 0, 1, "NaN")}, "warning", "The first NaN is rnn"),
+    ],
 )
-def test_gradients_are_told_by_what_comes_first(factor, told):
-    values = factor ** torch.arange(11, -1, -1.0)[:, None, None]
-    one = gradient("rnn.0.forward.h", values, None)
-    (finding,) = gradient_findings({"rnn.0.forward.h": one})
-    assert told in finding.verdict
-    assert list(finding.series[0].values) == pytest.approx(values.flatten().tolist())
+def test_sentences(given: dict[str, Any], level: str, said: str) -> None:
+    found = verdicts(health(**given))
+    assert any(one.level == level and said in one.text for one in found), found
+    warned = any(one.level == "warning" for one in found)
+    assert warned != any("No gate is stuck" in one.text for one in found)
 
 
-def test_shares_and_steps_in_words():
-    assert [percent(x) for x in (0, 0.0001, 0.02, 0.5, 0.9999, 1)] == [
-        "0 %", "under 0.1 %", "2 %", "50 %", "over 99.9 %", "100 %"]  # fmt: skip
-    assert [steps(x) for x in (1, 2.25, 40, float("inf"))] == [
-        "1 step", "2.2 steps", "40 steps", "for ever"]  # fmt: skip
+def test_how_long_a_memory_lasts() -> None:
+    life = HalfLife("rnn.0.forward.c", "f", (), torch.tensor([1.0, 2.0, 4.0, math.inf]))
+    (_, found) = verdicts(health(half_lives=(life,)))
+    assert "half of what was written for 4 steps" in found.text
+    assert (found.about, found.level) == ("memory", "note")
+
+
+@pytest.mark.parametrize(
+    ("factor", "level", "said"),
+    [
+        (0.5, "note", "A tenth of the gradient of rnn.0.forward.h is left 4 steps back."),
+        (2.0, "warning", "explodes: it is ten times as large 4 steps back."),
+        (1.0, "good", "reaches the first step"),
+    ],
+)
+def test_gradients(factor: float, level: str, said: str) -> None:
+    values = factor ** torch.arange(9, -1, -1.0).view(10, 1, 1)
+    found = verdicts(health(), {"rnn.0.forward.h": gradient("rnn.0.forward.h", values, None)})
+    assert any(one.level == level and said in one.text for one in found), found
+
+
+def test_of_a_gated_cell_the_memory_counts() -> None:
+    layer, x = recurra.LSTM(3, 4), torch.randn(20, 1, 3)
+    found = verdicts(check_health(recurra.record(layer, x)), gradients_through_time(layer, x))
+    assert {one.address for one in found if one.about == "gradient"} == {"rnn.0.forward.c"}
+
+
+def test_steps_in_words() -> None:
+    numbers = (1.0, 2.0, 1.04, 12.34, 99.96, 1234.5, math.inf)
+    assert list(map(in_steps, numbers)) == [
+        "1 step", "2 steps", "1.04 steps", "12.3 steps", "100 steps", "1,234 steps", "ever",
+    ]  # fmt: skip
+
+
+def test_findings_hold_the_same_numbers_and_sentences() -> None:
+    layer, x = recurra.LSTM(3, 4, num_layers=2), torch.randn(20, 2, 3)
+    recording, gradients = recurra.record(layer, x), gradients_through_time(layer, x)
+    measured = check_health(recording)
+    found = {one.key: one for one in findings(recording, measured, gradients, row=1)}
+    assert list(found) == [
+        "remembered",
+        "prediction",
+        "saturation",
+        "units",
+        "memory",
+        "gradient",
+        "radius",
+    ]
+    plain = summary(measured, gradients)
+    names = [row[0] for row in found["saturation"].rows]
+    assert names == list(plain["gates"])
+    assert found["gradient"].log
+    for series in found["gradient"].series:
+        wanted = gradients[series.label].norms[:, 1]
+        torch.testing.assert_close(torch.from_numpy(series.values), wanted.double())
+    for one in found.values():
+        assert all(len(row) == len(one.columns) for row in one.rows)
+        assert one.definition or one.missing
+    sentences = [one["text"] for one in plain["verdicts"] if one["about"] == "memory"]
+    assert found["memory"].verdict == " ".join(sentences)
+    held = contributions_to_state(recording, "rnn.1.forward.c").shares[:, 1].double().abs().sum(-1)
+    bars = found["remembered"].series[0]
+    assert bars.label == "rnn.1.forward.c"
+    torch.testing.assert_close(torch.tensor(bars.values).double(), (held / held.sum()).detach())
+    nothing = recurra.record(torch.nn.RNN(3, 4), x)
+    assert all(one.missing for one in findings(nothing, health()))
+
+
+def test_a_summary_holds_no_number_that_json_does_not_know() -> None:
+    life = HalfLife("rnn.0.forward.c", "f", (), torch.tensor([math.inf]))
+    measured = health(half_lives=(life,), radii={"rnn.0.forward.U_f": math.nan})
+    once = gradient("rnn.0.forward.c", torch.ones(1, 1, 1), None)
+    found = summary(measured, {"rnn.0.forward.c": once})
+    json.dumps(found, allow_nan=False)
+    assert found["half_lives"] == {"rnn.0.forward.c": None}
+    assert found["spectral_radii"] == {"rnn.0.forward.U_f": None}
+    assert found["gradients"]["rnn.0.forward.c"]["factor"] is None

@@ -138,7 +138,7 @@ def test_warnings_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     fit(Stuck(), tmp_path / "run", options, reporter=LineReporter())
     said = [line for line in capsys.readouterr().err.splitlines() if "inside: " in line]
     assert len(said) == 1
-    assert "lstm.0.forward.f has 100 % of its values below 0.1" in said[0]
+    assert "lstm.0.forward.f is below 0.1 in 100% of its values" in said[0]
     assert said[0].startswith("step      6")
 
 

@@ -188,7 +188,7 @@ class _Seen(NamedTuple):
 
     @classmethod
     def of(cls, loaded: LoadedText, text: str) -> _Seen:
-        from recurra.inspection.measured import measure
+        from recurra.inspection.measuring import measure
 
         recording = loaded.record(text)
         return cls(recording, measure(recording, _tokens(loaded, text)))

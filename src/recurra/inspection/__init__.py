@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recurra.inspection.health import check_health as check_health
     from recurra.inspection.health import half_lives as half_lives
     from recurra.inspection.influence import influence_matrix as influence_matrix
-    from recurra.inspection.measured import measure as measure
+    from recurra.inspection.measuring import measure as measure
     from recurra.inspection.memories import Memory as Memory
     from recurra.inspection.memories import find_memories as find_memories
     from recurra.inspection.output_contributions import OutputContributions as OutputContributions
@@ -84,7 +84,7 @@ _HOMES = {
     "influence_matrix": "influence",
     "integrated_gradients": "attribution",
     "load_recording": "storage",
-    "measure": "measured",
+    "measure": "measuring",
     "occlusion": "attribution",
     "record": "recorder",
     "show": "terminal",

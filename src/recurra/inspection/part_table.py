@@ -13,7 +13,7 @@ from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import FULL, HIGH, LOW, Health
 from recurra.inspection.recording import Recording
 from recurra.inspection.sparkline import sparkline
-from recurra.inspection.verdicts import steps
+from recurra.inspection.verdicts import in_steps
 
 NARROW = 64  # below it there are no curves
 _WIDTHS, _TIGHT = (10, 9, 9, 12, 8), (9, 7, 7, 10, 7)
@@ -114,7 +114,7 @@ def _states(recording: Recording, part: str, health: Health, row: int) -> Iterat
             most = max((value for value in curve if math.isfinite(value)), default=0.0)
             full = "" if units.full is None else _share(units.full)
             life = lives.get(units.address)
-            cells = (str(len(units.dead)), full, steps(life.median) if life else "")
+            cells = (str(len(units.dead)), full, in_steps(life.median) if life else "")
             yield _Row((_name(units.address), *cells, f"{most:.2g}"), curve, 0.0, most)
 
 
@@ -129,7 +129,7 @@ def _gradients(part: str, gradients: Mapping[str, Gradient], row: int) -> Iterat
             high = max(known, default=0.0)
             low = max(min(known, default=0.0), high - _DECADES)
             factor = "" if math.isnan(gradient.factor) else f"x {gradient.factor:.2f}"
-            left = "" if gradient.tenth is None else steps(gradient.tenth)
+            left = "" if gradient.tenth is None else in_steps(gradient.tenth)
             cells = (factor, f"{10**low:.0e}", left, f"{10**high:.0e}")
             yield _Row((_name(address), *cells), curve, low, high)
 

@@ -98,6 +98,20 @@ class Recording:
         units = Address.parse(address, value.shape[-1]).units
         return value if units is None else value[..., list(units)]
 
+    def to_html(self, path: str | Path | None = None, **options: Any) -> str:
+        """One page that shows the recording, without a network; see `recurra.inspection.page`.
+
+        Args:
+            path: a new file to write it to.
+            options: of `recurra.inspection.page.to_html`, such as `compare=` another recording.
+        """
+        text: str = _page().to_html(self, path, **options)
+        return text
+
+    def _repr_html_(self) -> str:
+        text: str = _page().notebook(self)
+        return text
+
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write everything but the model and its output to a file, whole or not at all.
 
@@ -131,20 +145,6 @@ class Recording:
         from recurra.inspection.frames import frame
 
         return frame(self, pattern)
-
-    def to_html(self, path: str | Path | None = None, **options: Any) -> str:
-        """One page that shows the recording, without a network; see `recurra.inspection.page`.
-
-        Args:
-            path: a new file to write it to.
-            options: of `recurra.inspection.page.to_html`, such as `compare=` another recording.
-        """
-        text: str = _page().to_html(self, path, **options)
-        return text
-
-    def _repr_html_(self) -> str:
-        text: str = _page().notebook(self)
-        return text
 
     def __contains__(self, address: str) -> bool:
         return address in self.values

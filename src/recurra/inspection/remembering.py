@@ -14,7 +14,7 @@ from recurra.inspection.findings import Finding, Series
 from recurra.inspection.memories import find_memories
 from recurra.inspection.output_contributions import contributions_to_logits
 from recurra.inspection.recording import Recording
-from recurra.inspection.verdicts import steps
+from recurra.inspection.verdicts import in_steps
 
 LONGEST = 20_000  # steps of a sequence whose memory is divided without being asked
 TRUSTED = 0.1  # of the difference to the baseline: the largest completeness error that is shown
@@ -32,17 +32,20 @@ def memory_finding(recording: Recording, row: int = 0) -> Finding:
     ]
     if not addresses:
         none = "no state here is a memory that is kept in part and added to"
-        return Finding("memory", title, view="items", missing=none)
+        return Finding("remembered", title, view="items", missing=none)
+    if recording.steps > LONGEST:
+        why = f"it has {recording.steps:,} steps; record a part of up to {LONGEST:,}"
+        return Finding("remembered", title, view="items", missing=why)
     series, told = [], ""
     for address in reversed(addresses):
         try:
             shares = _shares(recording, address, row)
         except UsageError as error:
-            return Finding("memory", title, view="items", missing=str(error))
+            return Finding("remembered", title, view="items", missing=str(error))
         told = told or _told(address, shares, address.split(".")[-2] == "reverse")
         series.append(Series(address, shares.tolist()))
     return Finding(
-        "memory",
+        "remembered",
         title,
         told,
         "What each step wrote, times what the gates of all later steps left of it: these parts add "
@@ -71,8 +74,8 @@ def _told(address: str, shares: Tensor, reverse: bool) -> str:
     half, most = (int((sums < part).sum()) + 1 for part in (0.5, 0.9))
     where = "first" if reverse else "last"
     return (
-        f"Half of what {address} holds at its end was written in the {where} {steps(half)}, "
-        f"nine tenths in the {where} {steps(most)}."
+        f"Half of what {address} holds at its end was written in the {where} {in_steps(half)}, "
+        f"nine tenths in the {where} {in_steps(most)}."
     )
 
 
@@ -82,11 +85,11 @@ def logit_finding(recording: Recording, row: int = 0) -> Finding:
     vocabulary = recording.vocabulary
     if not vocabulary or recording.model is None:
         none = "the recording knows no vocabulary, or came without its model"
-        return Finding("logits", title, view="items", missing=none)
+        return Finding("prediction", title, view="items", missing=none)
     try:
         found = contributions_to_logits(recording, step=-1)
     except UsageError as error:
-        return Finding("logits", title, view="items", missing=str(error))
+        return Finding("prediction", title, view="items", missing=str(error))
     best = found.total[row].topk(min(BEST, len(vocabulary))).indices.tolist()
     series = [Series(_name(vocabulary[k]), found.shares[:, row, k].tolist()) for k in best]
     shares = found.shares[:, row, best[0]]
@@ -94,7 +97,7 @@ def logit_finding(recording: Recording, row: int = 0) -> Finding:
     what = f" {_name(recording.items[row][step])}" if recording.items else ""
     way = "for" if float(shares[step]) > 0 else "against"
     return Finding(
-        "logits",
+        "prediction",
         title,
         f"Step {step},{what} speaks loudest {way} {_name(vocabulary[best[0]])}, with "
         f"{float(shares[step]):+.2f} of a logit of {float(found.total[row, best[0]]):.2f}.",
@@ -123,7 +126,7 @@ def attribution_finding(
         return Finding(key, name, view="items", missing=str(error))
     values = found.steps[:, row].detach().double()
     step = int(values.abs().argmax())
-    told = f"Step {step} counts most, with {float(values[step]):+.3g}"
+    told = f"Step {step} counts most for the last score, with {float(values[step]):+.3g}"
     if found.baseline is not None and found.error is not None:
         whole, missed = found.score[row] - found.baseline[row], found.error[row].abs()
         if not float(missed) <= TRUSTED * float(whole.abs()):
@@ -132,7 +135,7 @@ def attribution_finding(
                 "nothing can be read from them: the way from inputs of 0 is not smooth"
             )
             return Finding(key, name, view="items", missing=why)
-        told += f" of the {float(whole):.3g} between this score and that of the baseline; in sum, "
+        told += f" of the {float(whole):.3g} between it and that of the baseline; in sum, "
         told += f"the steps miss it by {float(missed):.1g}"
     curve: list[float] = torch.nan_to_num(values).tolist()
     return Finding(

@@ -8,7 +8,7 @@ from typing import Any
 
 from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import Health
-from recurra.inspection.verdicts import gradient_findings, health_findings
+from recurra.inspection.verdicts import verdicts
 
 
 def summary(health: Health, gradients: Mapping[str, Gradient]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def summary(health: Health, gradients: Mapping[str, Gradient]) -> dict[str, Any]
         are `dead` or `constant`, and the share that is `saturated` beyond 0.99 (None: not bounded);
         `half_lives` in steps, the median (None: for ever); `spectral_radii`; `gradients`: the
         `verdict`, the `factor` of each step back, and after how many steps a `tenth` is left (None:
-        never); `fault`; `verdicts` with their `level`, `text` and what they are `about`.
+        never); `fault`; `verdicts` with their `level`, `text`, `about` and `address`.
     """
     return {
         "gates": {
@@ -51,9 +51,13 @@ def summary(health: Health, gradients: Mapping[str, Gradient]) -> dict[str, Any]
         },
         "fault": None if health.fault is None else str(health.fault),
         "verdicts": [
-            {"level": one.level, "text": one.verdict, "about": one.key}
-            for one in (*health_findings(health), *gradient_findings(gradients))
-            if one.verdict
+            {
+                "level": one.level,
+                "text": one.text,
+                "about": one.about,
+                "address": one.address,
+            }
+            for one in verdicts(health, gradients)
         ],
     }
 

@@ -15,7 +15,6 @@ from rich.text import Text
 from recurra.errors import UsageError
 from recurra.inspection.address import Address
 from recurra.inspection.coloured import coloured
-from recurra.inspection.findings import Level
 from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import Health, check_health
 from recurra.inspection.part_table import Look, part_table
@@ -24,7 +23,7 @@ from recurra.inspection.ranges import bounds, within
 from recurra.inspection.recording import Recording
 from recurra.inspection.scales import Scale, around_zero, from_zero_to_one, surprisal
 from recurra.inspection.sparkline import sparkline
-from recurra.inspection.verdicts import gradient_findings, health_findings
+from recurra.inspection.verdicts import Level, verdicts
 from recurra.inspection.visible import visible
 
 _SIGNS: Mapping[Level, tuple[str, str, str]] = {
@@ -172,10 +171,9 @@ def _radii(part: str, health: Health, look: Look) -> Iterator[Text]:
 
 
 def _verdicts(health: Health, gradients: Mapping[str, Gradient], look: Look) -> Iterator[Text]:
-    findings = (*health_findings(health), *gradient_findings(gradients))
-    for finding in (one for one in findings if one.verdict):
-        sign, plain, style = _SIGNS[finding.level]
-        for number, line in enumerate(_wrapped("  ", finding.verdict, look)):
+    for verdict in verdicts(health, gradients):
+        sign, plain, style = _SIGNS[verdict.level]
+        for number, line in enumerate(_wrapped("  ", verdict.text, look)):
             if number == 0:
                 shown = (plain if look.plain else sign, style if look.colour else "")
                 line = Text.assemble(shown, line.plain[1:])

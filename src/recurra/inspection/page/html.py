@@ -12,7 +12,7 @@ from typing import Any
 
 from recurra.errors import UsageError
 from recurra.inspection.findings import Finding
-from recurra.inspection.measured import measure
+from recurra.inspection.measuring import measure
 from recurra.inspection.page.bundle import script, style
 from recurra.inspection.page.data import Shown, document
 from recurra.inspection.recording import Recording

@@ -15,7 +15,15 @@ function underItems(run, finding, store) {
   if (run.sequence.kind === "numbers") return overTime(run, finding, store);
   const { element, elements } = ribbon(run, store, { label: `${finding.title}, under each item`, bars: true });
   const scale = h("span", { class: "why" });
+  let shown = 0;
+  const number = h("output", { class: "why" });
+  const tell = ({ t }) => {
+    const at = Math.min(t, run.steps - 1);
+    number.textContent = `step ${run.first + at}: ${plain(finding.series[shown].values[at], 4)}`;
+  };
   const show = (k) => {
+    shown = k;
+    tell(store.state);
     requestAnimationFrame(() => reveal(element, elements, finding.series[k].values));
     const most = bars(elements, finding.series[k].values);
     scale.textContent = `${finding.series[k].label}: the longest bar is ${plain(most, 3)} ${finding.axis}`;
@@ -24,12 +32,7 @@ function underItems(run, finding, store) {
   const pick = choice("contribution", finding.series.map(({ label }, k) =>
     /** @type {[string, string]} */ ([String(k), label])), (k) => show(Number(k)));
   show(0);
-  const number = h("output", { class: "why" });
-  store.on(["t"], ({ t }) => {
-    const at = Math.min(t, run.steps - 1);
-    number.textContent = `step ${run.first + at}: `
-      + finding.series.map(({ values }) => plain(values[at], 4)).join(" · ");
-  });
+  store.on(["t"], tell);
   const body = [element, h("div", { class: "under" }, scale)];
   return figure({ name: finding.key, body, controls: pick.element, caption: number });
 }
@@ -79,7 +82,7 @@ function matrix(run, finding, store) {
 /** @param {any} finding */
 function table(finding) {
   const cell = (x) => (typeof x === "number" ? plain(x, Number.isInteger(x) ? 0 : 3) : x);
-  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "";
+  const isNumber = (x) => typeof x === "number" || /^[×+−-]?\s?\d/.test(x) || x === "" || x === "-" || x === "ever" || x === "never";
   const right = finding.columns.map((_, k) => k > 0 && finding.rows.every((row) => isNumber(row[k])));
   return h("div", { class: "wide" }, h("table", { class: "numbers" },
     h("caption", { class: "hidden" }, finding.title),
