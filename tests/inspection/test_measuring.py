@@ -70,6 +70,15 @@ def test_every_measure_has_its_say(run):
     assert len(norms) == 8
 
 
+def test_the_first_nan_is_told():
+    recording = recorded(steps=20, units=10)
+    assert "numbers" not in [one.key for one in measure(recording)]
+    recording.values["rnn.0.forward.g"][7, 0, 3] = float("nan")
+    told = found("numbers", measure(recording))
+    assert told.level == "warning"
+    assert "rnn.0.forward.g[3] in step 7" in told.verdict
+
+
 def test_what_cannot_be_computed_says_why(run):
     recording, _ = run
     assert "what it read" in found("gradient", measure(recording)).missing
