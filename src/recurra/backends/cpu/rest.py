@@ -1,19 +1,23 @@
 """Units that rest: blocks of them skip their products in steps in which nothing moves.
 
 In a clockwork network (Koutník et al. 2014, arXiv:1402.3511) a module moves only on its beat. In
-its graph that is `where(r, h, ...)` with an r that depends on no state.
+its graph that is `where(r, h, ...)` with an r that depends on no state. Backwards, what reaches the
+equations of a unit that rests is 0, and nothing is multiplied by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
 from recurra.backends.cpu.draft import Draft
+from recurra.backends.cpu.loops import carry, smaller
+from recurra.backends.cpu.micro import Place, accumulate
+from recurra.backends.cpu.program import StepProgram, walk_above
 from recurra.backends.cpu.sweep import Sweep
-from recurra.backends.cpu.vectors import Vectors
+from recurra.backends.cpu.vectors import Format, Vectors, index
 from recurra.graph import Expression, constant
 from recurra.graph.expression import substitute, walk
 
@@ -23,42 +27,145 @@ _HARMLESS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
+class Clock:
+    """When units move.
+
+    Attributes:
+        mark: a read of the program.
+        rests: the operand of `where(mark, a, b)` that counts where units rest: 1 is a, 2 is b.
+    """
+
+    mark: Expression
+    rests: int
+
+    def still(self, node: Expression) -> Expression | None:
+        """What a choice by this clock gives where units rest; None if a node is no such choice."""
+        chosen = node.op == "where" and node.args[0] is self.mark
+        return node.args[self.rests] if chosen else None
+
+    def load(self, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
+        """The first marks at a place; the other lanes are those of units that rest."""
+        return v.load(place, count, fill=1.0 if self.rests == 1 else 0.0)
+
+    def some_move(self, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
+        """Whether a lane of these marks is that of a unit that moves."""
+        compare = v.b.fcmp_ordered if self.rests == 1 else v.b.fcmp_unordered
+        moving, *others = (
+            compare("==" if self.rests == 1 else "!=", each, v.const(0.0)) for each in marks
+        )
+        for other in others:
+            moving = v.b.or_(moving, other)
+        lanes = ir.IntType(v.form.lanes)
+        return v.b.icmp_unsigned("!=", v.b.bitcast(moving, lanes), ir.Constant(lanes, 0))
+
+
+@dataclass(frozen=True, eq=False)
 class Rest:
     """How a sweep rests.
 
     Attributes:
-        mark: a read of the program, not 0 where a unit rests.
+        clock: when its units move.
         results: what is written in the place of each result where all units rest.
     """
 
-    mark: Expression
+    clock: Clock
     results: Mapping[Expression, Expression]
 
 
 def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     """How a sweep with products can rest; None if it cannot."""
-    for mark in draft.program.reads if sweep.accumulations else ():
-        known = draft.schedule.leaves
-        choices = {
-            node: node.args[1]
-            for node in draft.program.nodes
-            if node.op == "where" and node.args[0] is mark and node.args[1] in known
-        }
-        if not choices or not draft.program.shapes[mark]:
-            continue
-        moved = {node for choice in choices for node in walk((choice.args[2],))}
+    known = draft.schedule.leaves
+    for clock in _clocks(draft.program) if sweep.accumulations else ():
+        given = {node: clock.still(node) for node in draft.program.nodes}
+        choices = {node: still for node, still in given.items() if still in known}
+        moved = {node for choice in choices for node in walk((choice.args[3 - clock.rests],))}
         results = {}
         for result, still in zip(sweep.results, substitute(sweep.results, choices), strict=True):
             if still not in known and result in moved and result not in choices:
                 still = constant(_HARMLESS)
             results[result] = still
-        if all(still in known or still.op == "constant" for still in results.values()):
-            return Rest(mark, results)
+        if choices and all(s in known or s.op == "constant" for s in results.values()):
+            return Rest(clock, results)
     return None
 
 
-def some_move(v: Vectors, marks: ir.Value) -> ir.Value:
-    """Whether any lane of the marks is 0."""
-    moving = v.b.fcmp_ordered("==", marks, v.const(0.0))
-    lanes = ir.IntType(v.form.lanes)
-    return v.b.icmp_unsigned("!=", v.b.bitcast(moving, lanes), ir.Constant(lanes, 0))
+def clock_of(program: StepProgram, operand: Expression) -> Clock | None:
+    """A clock whose units are 0 in an operand wherever they rest; None if there is none."""
+    for clock in _clocks(program):
+        same = program.shapes[clock.mark] == program.shapes[operand]
+        if same and operand in _zeros(program, operand, clock):
+            return clock
+    return None
+
+
+def _clocks(program: StepProgram) -> Iterator[Clock]:
+    marks = dict.fromkeys(node.args[0] for node in program.nodes if node.op == "where")
+    for mark in program.reads:
+        if mark in marks and program.shapes[mark]:
+            yield from (Clock(mark, 1), Clock(mark, 2))
+
+
+def _zeros(program: StepProgram, root: Expression, clock: Clock) -> set[Expression]:
+    """What is 0 under an expression where units rest, if everything else is finite."""
+    found: set[Expression] = set()
+    for node in walk_above([root], program.leaves):
+        zero = [arg in found or (arg.op == "constant" and arg.attribute == 0) for arg in node.args]
+        if (
+            (node.op == "multiply" and any(zero))
+            or (node.op in ("add", "subtract", "negate") and all(zero))
+            or (node.op == "divide" and zero[0])
+            or (node.op == "where" and all(zero[1:]))
+            or (clock.still(node) is not None and zero[clock.rests])
+        ):
+            found.add(node)
+    return found
+
+
+def accumulate_moving(
+    b: ir.IRBuilder,
+    form: Format,
+    clock: Clock,
+    marks: Sequence[ir.Value],
+    starts: Sequence[ir.Value],
+    depth: int,
+    packed: ir.Value,
+    columns: int,
+    sums: Mapping[Place, ir.Value],
+    ahead: ir.Value | None = None,
+) -> dict[Place, ir.Value]:
+    """`accumulate` without the vectors of units that rest in all rows: their elements are 0.
+
+    Args:
+        b, form, starts, packed, columns, sums, ahead: as of `accumulate`; numbers of a row stand
+            side by side.
+        clock: when units move.
+        marks: for each row, where its marks begin.
+        depth: elements of a row, and marks.
+    """
+
+    def some(b: ir.IRBuilder, n: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
+        first, v = b.mul(n, index(form.lanes)), Vectors(b, form)
+        count = index(form.lanes)
+        if depth % form.lanes:
+            count = smaller(b, count, b.sub(index(depth), first))
+        places = [b.gep(mark, [first], source_etype=form.scalar) for mark in marks]
+        width = count if depth % form.lanes else form.lanes
+        moving = clock.some_move(v, [clock.load(v, place, width) for place in places])
+        before = b.block
+        with b.if_then(moving):
+            there = [b.gep(start, [first], source_etype=form.scalar) for start in starts]
+            part = b.gep(packed, [b.mul(first, index(columns))], source_etype=form.vector)
+            line = ahead and b.gep(ahead, [b.mul(first, index(64))], source_etype=ir.IntType(8))
+            own = dict(zip(sums, held, strict=True))
+            new = accumulate(b, form, there, index(1), count, part, columns, own, line)
+            end = b.block
+        totals = []
+        for old, value in zip(held, new.values(), strict=True):
+            totals.append(total := b.phi(form.vector))
+            total.add_incoming(old, before)
+            total.add_incoming(value, end)
+        return totals
+
+    vectors = -(-depth // form.lanes)
+    totals = carry(b, index(vectors), [*sums.values()], some, "moving")
+    return dict(zip(sums, totals, strict=True))
