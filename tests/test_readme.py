@@ -36,13 +36,13 @@ def test_its_list_is_the_registry():
 
 def test_its_commands_are_known(capsys):
     verbs = set(re.findall(r"^    recurra (\w+)", README, re.MULTILINE))
-    assert verbs == {"train", "generate", "eval", "info", "cells", "show", "cite"}
+    assert verbs == {"train", "generate", "eval", "info", "cells", "show", "draw", "cite"}
     for verb in verbs:
         assert main([verb, "--help"]) == 0
     before = README.partition("## Speed")[0]  # from there on it is the benchmarks' options
     options = set(re.findall(r"(--[a-z][a-z-]+)", before)) - {"--nproc-per-node", "--json"}
     capsys.readouterr()
-    for verb in (["train", "text"], ["generate"], ["eval"], ["show"]):
+    for verb in (["train", "text"], ["generate"], ["eval"], ["show"], ["draw"]):
         main([*verb, "--help"])
     shown = capsys.readouterr().out
     assert all(option in shown for option in options)

@@ -3,7 +3,8 @@
     python tools/cell_pages.py
 
 Run it after a change of a cell. Measured speed is taken from docs/cells/speed.json if it is there:
-{"lstm": "as fast as torch.nn.LSTM", ...}; a diagram from docs/cells/NAME.svg.
+{"lstm": "as fast as torch.nn.LSTM", ...}. Diagrams of cells that can be taken in at a glance are
+written to docs/cells/diagrams.
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ import torch
 
 from recurra import cells
 from recurra.backends import choose
-from recurra.citations import sources
+from recurra.citations import LAYERS, sources
 from recurra.graph import Cell, Expression, Graph, latex, text
 from recurra.graph.facts import hoisted, is_linear, parameters_per_unit, stages
 from recurra.graph.notation import equations
 from recurra.graph.text import expression_text
+from recurra.inspection.diagram import place
+from recurra.inspection.diagram.svg import svg_text
 
 HERE = Path(__file__).resolve().parent.parent / "docs" / "cells"
+MOST_NODES = 13  # gates and pointwise operations of a diagram that can be taken in at a glance
 NOTE = "<!-- Written by tools/cell_pages.py; change the cell, not this page. -->"
 
 
@@ -37,8 +41,11 @@ def pages(folder: Path = HERE) -> dict[str, str]:
     found = [cells.get(name) for name in cells.names()]
     written = {"README.md": index(found)}
     for cell in found:
-        drawn = (folder / f"{cell.name}.svg").exists()
+        layout = place(cell)
+        drawn = sum(box.half_width > 0 for box in layout.boxes.values()) <= MOST_NODES
         written[f"{cell.name}.md"] = page(cell, speed.get(cell.name), drawn)
+        if drawn:
+            written[f"diagrams/{cell.name}.svg"] = svg_text(layout)
     return written
 
 
@@ -54,6 +61,17 @@ def index(found: Sequence[Cell]) -> str:
         "Each page is written from the equations that run. I is the size of the input, H the "
         "number of units of a layer.",
         table_of_cells,
+        "## Layers with a paper of their own",
+        "They are in `recurra.nn`, run on the reference backend, and `recurra cite` knows them. "
+        "Nearly any other cell runs over maps too (`ConvRecurrent`), and any on a memory that is "
+        "looked at in each step (`AttentionDecoder`).",
+        table(
+            ("layer", "year", "cell", "runs over"),
+            [
+                (f"`{n}`", str(o.year), f"[{o.cell}]({o.cell}.md)", o.over)
+                for n, o in LAYERS.items()
+            ],
+        ),
     )
 
 
@@ -68,10 +86,11 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         NOTE,
         f"# {cell.title}",
         f"{lead}. {sentence(cell.purpose)}" if cell.purpose else f"{lead}.",
-        f"![The cell as a diagram]({cell.name}.svg)" if drawn else "",
+        f"![The cell as a diagram](diagrams/{cell.name}.svg)" if drawn else "",
         "## Equations",
         f"```math\n{latex(graph)}\n```",
         f"```text\n{text(graph)}\n```",
+        shared(graph),
         about(cell),
         "## States",
         states(graph),
@@ -81,10 +100,22 @@ def page(cell: Cell, speed: str | None, drawn: bool) -> str:
         step(graph),
         "## How it runs",
         runs(graph),
-        f"Measured speed: {speed or 'not measured yet'}.",
+        f"Measured speed: {speed or unmeasured(cell)}.",
         "## Cite",
         bibtex(cell),
     )
+
+
+def shared(graph: Graph) -> str:
+    """Which names are not the cell's own."""
+    own = {name for name, _ in graph.named}
+    parts = [f"`{name}`" for name, _ in equations(graph) if name not in own]
+    if not parts:
+        return ""
+    if len(parts) == 1:
+        return f"{parts[0]} is a part that the equations share; the cell has no name for it."
+    names = f"{parts[0]} {'to' if len(parts) > 2 else 'and'} {parts[-1]}"
+    return f"{names} are parts that the equations share; the cell has no names for them."
 
 
 def about(cell: Cell) -> str:
@@ -160,6 +191,11 @@ def runs(graph: Graph) -> str:
     return f"On the reference backend: {because}."
 
 
+def unmeasured(cell: Cell) -> str:
+    command = f"python benchmarks/run.py --tables cells --cell lstm,{cell.name}"
+    return f"not measured yet; `{command}` does"
+
+
 def bibtex(cell: Cell) -> str:
     if not cell.cite:
         return "The cell names no source yet."
@@ -184,14 +220,14 @@ def joined(*parts: str) -> str:
 
 
 def main() -> None:
-    HERE.mkdir(parents=True, exist_ok=True)
+    (HERE / "diagrams").mkdir(parents=True, exist_ok=True)
     written = pages()
-    for old in HERE.glob("*.md"):
-        if old.name not in written:
+    for old in (*HERE.glob("*.md"), *HERE.glob("diagrams/*")):
+        if old.relative_to(HERE).as_posix() not in written:
             old.unlink()
     for name, words in written.items():
         (HERE / name).write_text(words, encoding="utf-8")
-    print(f"{len(written)} pages in {HERE}")
+    print(f"{len(written)} files in {HERE}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Write docs/cells/speed.json: how fast each cell was, from the table of all cells.
+"""Write docs/cells/speed.json: how fast each cell was, from a table of cells.
 
-python benchmarks/run.py --tables cells --minutes 6 --json found.json
-python tools/cell_speed.py found.json
-python tools/cell_pages.py
+    python benchmarks/run.py --tables cells --minutes 15 --json found.json
+    python tools/cell_speed.py found.json
+    python tools/cell_pages.py
+
+Cells that the table left out keep what was said of them; `--cell lstm,NAME` measures a few.
 """
 
 from __future__ import annotations
@@ -42,7 +44,14 @@ def sentence(own: dict[str, float], lstm: dict[str, float], where: str) -> str:
     return f"{name}: {'; '.join(parts)} (T 50, B 30, I = H = 300, {where})"
 
 
+def main(found: Path, target: Path = TARGET) -> None:
+    """Add the cells of a table to the file of all, which need not exist."""
+    before = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    new = speeds(json.loads(found.read_text(encoding="utf-8")))
+    after = dict(sorted({**before, **new}.items()))
+    target.write_text(json.dumps(after, indent=2) + "\n", encoding="utf-8")
+    print(f"{target}: {len(new)} cells measured, {len(after)} in all")
+
+
 if __name__ == "__main__":
-    text = json.dumps(speeds(json.loads(Path(sys.argv[1]).read_text())), indent=2)
-    TARGET.write_text(text + "\n", encoding="utf-8")
-    print(f"{TARGET}: {text.count(':')} lines")
+    main(Path(sys.argv[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -12,8 +13,33 @@ from recurra import cells
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Cell
 
-# Layers of recurra.nn whose paper is not that of their cell; its keys come second.
-LAYERS = {"ConvLSTM": ("shi2015", "gers2002"), "ConvGRU": ("ballas2016", "cho2014")}
+
+@dataclass(frozen=True)
+class PaperLayer:
+    """A layer of recurra.nn that has a paper and is more than its cell over a sequence.
+
+    Attributes:
+        cell: whose equations it has.
+        year: of publication.
+        over: what it runs over.
+        cite: keys of its sources, its own paper first.
+    """
+
+    cell: str
+    year: int
+    over: str
+    cite: tuple[str, ...]
+
+
+LAYERS = {
+    "ConvLSTM": PaperLayer(
+        "lstm_peephole", 2015, "maps of 1 or 2 dimensions", ("shi2015", "gers2002")
+    ),
+    "ConvGRU": PaperLayer(
+        "gru_reset_before", 2016, "maps of 1 or 2 dimensions", ("ballas2016", "cho2014")
+    ),
+    "GridLSTM": PaperLayer("lstm_grid", 2015, "grids of N dimensions", ("kalchbrenner2015",)),
+}
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +91,7 @@ def cite(cell: str | Cell | Callable[..., Any]) -> str:
 def sources(cell: str | Cell | Callable[..., Any]) -> dict[str, str]:
     """The entries of a cell by their keys; arguments and errors as of `cite`."""
     if isinstance(cell, str) and cell in LAYERS:
-        return {key: bibliography()[key] for key in LAYERS[cell]}
+        return {key: bibliography()[key] for key in LAYERS[cell].cite}
     cell = cells.get(cell)
     if not cell.cite:
         raise UsageError(

@@ -47,6 +47,28 @@ def peeping(w: Weights, name: str, x: Vector, h: Vector, c: Vector) -> Vector:
 
 
 @step
+def elman(w, x, t, h):
+    h = squash(all_three(w, "h", x, h))
+    return h, (h,)
+
+
+@step
+def gru(w, x, t, h):
+    """The reset acts on a product that has a bias of its own."""
+    product = add(dot(w["U_n"], h), w["c_n"])
+    n = squash(add(dot(w["W_n"], x), w["b_n"], times(gate(w, "r", x, h), product)))
+    h = mix(gate(w, "z", x, h), h, n)
+    return h, (h,)
+
+
+@step
+def gru_reset_before(w, x, t, h):
+    n = candidate(w, "n", x, times(gate(w, "r", x, h), h))
+    h = mix(gate(w, "z", x, h), h, n)
+    return h, (h,)
+
+
+@step
 def irnn(w, x, t, h):
     h = each(lambda a: max(a, 0.0), all_three(w, "h", x, h))
     return h, (h,)
@@ -267,7 +289,9 @@ def test_two_units_that_read_the_layer_below(name: str, below: str, function: St
     agree(name, 2, function, below)
 
 
-@pytest.mark.parametrize(("name", "other"), [("mgu1", "mgu2"), ("lstm_nog", "lstm_noaf")])
+@pytest.mark.parametrize(
+    ("name", "other"), [("mgu1", "mgu2"), ("lstm_nog", "lstm_noaf"), ("elman", "irnn")]
+)
 def test_another_cell_is_seen(name: str, other: str) -> None:
     """A deliberate defect: the numbers of one cell are not those of another."""
     function, states = HAND[other]

@@ -16,14 +16,18 @@ FOLDER = ROOT / "docs" / "cells"
 REMEDY = "run `python tools/cell_pages.py`"
 
 
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cell_pages", ROOT / "tools" / "cell_pages.py")
+def loaded(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    return loaded("cell_pages")
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +37,37 @@ def written(tool: ModuleType) -> dict[str, str]:
 
 @pytest.fixture
 def plain(tool: ModuleType, tmp_path: Path) -> dict[str, str]:
-    """The pages where nothing is measured and nothing is drawn."""
+    """The pages where nothing is measured."""
     return tool.pages(tmp_path)
 
 
 def test_there_is_a_page_for_every_cell_and_no_other(written: dict[str, str]) -> None:
     names = {f"{name}.md" for name in cells.names()} | {"README.md"}
-    assert set(written) == names
+    assert {name for name in written if name.endswith(".md")} == names
     assert {path.name for path in FOLDER.glob("*.md")} == names, REMEDY
 
 
 @pytest.mark.parametrize("name", ["README", *cells.names()])
 def test_a_page_is_up_to_date(written: dict[str, str], name: str) -> None:
     assert (FOLDER / f"{name}.md").read_text(encoding="utf-8") == written[f"{name}.md"], REMEDY
+
+
+def test_the_diagrams_are_up_to_date(written: dict[str, str]) -> None:
+    drawn = {name: text for name, text in written.items() if name.endswith(".svg")}
+    files = {f"diagrams/{path.name}": path for path in (FOLDER / "diagrams").iterdir()}
+    assert set(files) == set(drawn), REMEDY
+    for name, text in drawn.items():
+        assert files[name].read_text(encoding="utf-8") == text, REMEDY
+        assert len(text) < 15_000
+
+
+def test_the_diagrams_are_those_that_can_be_taken_in_at_a_glance(written: dict[str, str]) -> None:
+    for name in ("elman", "lstm", "gru", "gru_reset_before", "mgu", "lstm_peephole", "mut1"):
+        assert f"diagrams/{name}.svg" in written
+        assert f"](diagrams/{name}.svg)" in written[f"{name}.md"]
+    for name in ("ltc", "mlstm", "nas"):
+        assert f"diagrams/{name}.svg" not in written
+        assert ".svg" not in written[f"{name}.md"]
 
 
 def test_a_page_by_hand(plain: dict[str, str]) -> None:
@@ -58,7 +80,8 @@ def test_a_page_by_hand(plain: dict[str, str]) -> None:
     assert "all steps at once: `W_h @ x`." in page
     assert "1. `U_h @ h`\n" in page
     assert "In fused kernels on a CPU" in page
-    assert "Measured speed: not measured yet." in page
+    command = "python benchmarks/run.py --tables cells --cell lstm,elman"
+    assert f"Measured speed: not measured yet; `{command}` does." in page
 
 
 def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
@@ -70,12 +93,44 @@ def test_wishes_sources_and_notes_by_hand(plain: dict[str, str]) -> None:
     assert "| `u_o` | (H,) | 1 |" in plain["lstm_layernorm.md"]
 
 
-def test_speed_and_diagrams_come_from_files_beside_the_pages(
-    tool: ModuleType, tmp_path: Path
-) -> None:
+def test_parts_without_a_name_by_hand(plain: dict[str, str]) -> None:
+    assert (
+        "`s1` is a part that the equations share; the cell has no name for it." in plain["cfc.md"]
+    )
+    assert "`s1` to `s21` are parts that" in plain["lstm_layernorm.md"]
+    assert "parts that" not in plain["lstm.md"]
+
+
+def test_speed_comes_from_a_file_beside_the_pages(tool: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "speed.json").write_text(json.dumps({"gru": "faster than light"}))
-    (tmp_path / "lstm.svg").write_text("<svg/>")
     pages = tool.pages(tmp_path)
     assert "Measured speed: faster than light." in pages["gru.md"]
-    assert "](lstm.svg)" in pages["lstm.md"]
-    assert "](gru.svg)" not in pages["gru.md"]
+    assert "Measured speed: not measured yet" in pages["lstm.md"]
+
+
+def test_measured_speeds_by_hand(tmp_path: Path) -> None:
+    """In milliseconds; `gru` was measured in one use only, and `ran` in an earlier run."""
+    found, target = tmp_path / "found.json", tmp_path / "speed.json"
+    times = {
+        "lstm": {"training": 20.0, "inference": 5.0},
+        "elman": {"training": 6.0, "inference": 1.0},
+        "nas": {"training": 30.0, "inference": 13.0},
+        "gru": {"training": 16.0, "inference": None},
+    }
+    rows = [
+        {"cell": cell, "use": use, "time": ms and {"median": ms / 1e3}}
+        for cell, uses in times.items()
+        for use, ms in uses.items()
+    ]
+    machine = {"threads": 2, "processor": "a processor", "instructions": "AVX2"}
+    found.write_text(json.dumps({"machine": machine, "cells": rows}))
+    target.write_text(json.dumps({"ran": "fast", "elman": "slow"}))
+    loaded("cell_speed").main(found, target)
+    where = "(T 50, B 30, I = H = 300, 2 threads of a processor, AVX2)"
+    said = {
+        "elman": "fast: training 6 ms, 0.30 of the LSTM's; inference 1 ms, 0.20",
+        "lstm": "like the LSTM: training 20 ms, 1.00 of the LSTM's; inference 5 ms, 1.00",
+        "nas": "slower than the LSTM: training 30 ms, 1.50 of the LSTM's; inference 13 ms, 2.60",
+    }
+    expected = {name: f"{words} of the LSTM's {where}" for name, words in said.items()}
+    assert json.loads(target.read_text()) == {**expected, "ran": "fast"}

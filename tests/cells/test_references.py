@@ -18,7 +18,7 @@ ENTRIES = {
     for match in re.finditer(r"^@(\w+)\{(\S+),\n(.*?)\n\}$", BIB, re.MULTILINE | re.DOTALL)
 }
 CITED = {key for name in cells.names() for key in cells.get(name).cite}
-CITED |= {key for keys in LAYERS.values() for key in keys}
+CITED |= {key for layer in LAYERS.values() for key in layer.cite}
 
 
 def test_every_key_is_there_once_and_cited() -> None:
@@ -56,6 +56,9 @@ def test_the_first_source_is_that_of_the_docstring(name: str) -> None:
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_with_a_paper_of_its_own(name: str) -> None:
-    assert cite(name).count("@") == len(LAYERS[name])
-    own = ENTRIES[LAYERS[name][0]][1]
+    layer = LAYERS[name]
+    assert cite(name).count("@") == len(layer.cite)
+    own = ENTRIES[layer.cite[0]][1]
+    assert layer.cell in cells.names()
+    assert int(own["year"]) == layer.year
     assert own["eprint"] in (getattr(nn, name).__doc__ or "")

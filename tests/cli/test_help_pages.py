@@ -23,6 +23,7 @@ PAGES = [
     ("cells", "--help"),
     ("show", "--help"),
     ("cite", "--help"),
+    ("draw", "--help"),
     ("info", "--help"),
 ]
 

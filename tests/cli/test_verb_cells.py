@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from recurra import cells, graph
+from recurra.citations import LAYERS
 from recurra.graph.facts import parameters_per_unit, stages
 
 
 def test_the_table_has_a_line_for_every_cell(call: Any) -> None:
     page = call("cells")
     assert page.code == 0
-    starts = [line.split()[0] for line in page.out.splitlines() if not line.startswith(" ")]
-    assert starts == ["name", *cells.names()]
+    lines = [line for line in page.out.splitlines() if line and not line.startswith(" ")]
+    starts = [line.split()[0] for line in lines]
+    assert starts == ["name", *cells.names(), "layer", *LAYERS]
     assert max(map(len, page.out.splitlines())) <= 80
     lstm = next(line for line in page.out.splitlines() if line.startswith("lstm "))
     assert parameters_per_unit(cells.get("lstm").graph) in lstm

@@ -48,6 +48,14 @@ def test_text_reads_back_as_the_same_node(node: Expression) -> None:
     assert eval(expression_text(node), names | LEAF) is node
 
 
+def test_a_matrix_that_is_masked_stands_in_brackets() -> None:
+    """M * U @ h is right in Python, but a reader may take it for M * (U @ h)."""
+    masked = (LEAF["a"] * LEAF["b"]) @ LEAF["c"]
+    assert expression_text(masked) == "(a * b) @ c"
+    assert LATEX.render(masked) == r"\left(a \odot b\right) \, c"
+    assert expression_text(LEAF["a"] * (LEAF["b"] @ LEAF["c"])) == "a * (b @ c)"
+
+
 @given(expressions())
 def test_latex_is_balanced(node: Expression) -> None:
     typeset = LATEX.render(node)

@@ -1,8 +1,7 @@
-"""Cells over maps: against loops over places, Keras, and the same cell without a map."""
+"""Cells over maps: against loops over places, and the same cell without a map."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -94,39 +93,6 @@ def test_against_loops_over_all_places(
         close(shown, before[0])
     for ours, theirs in zip(after if len(states) > 1 else (after,), before, strict=True):
         close(ours[0], theirs)
-
-
-@pytest.mark.parametrize("dims", [1, 2])
-def test_against_keras(dims: int) -> None:
-    pytest.importorskip("jax", reason="Keras runs on jax here")
-    os.environ.setdefault("KERAS_BACKEND", "jax")
-    keras = pytest.importorskip("keras", reason="the oracle of convolutional cells is Keras 3")
-    layer = drawn(ConvRecurrent("lstm", 2, 3, 3, dims=dims, batch_first=True))
-    space = (6, 5)[:dims]
-    x = maps(2, 4, 2, *space).float()
-    kind = keras.layers.ConvLSTM1D if dims == 1 else keras.layers.ConvLSTM2D
-    theirs = kind(3, 3, padding="same", return_sequences=True, return_state=True)
-    channels_last = x.movedim(2, -1).numpy()
-    theirs.build(channels_last.shape)
-    stacked = [
-        np.concatenate(
-            [
-                np.moveaxis(layer.weight(f"{kind}_{g}").detach().numpy(), (0, 1), (-1, -2))
-                for g in "ifgo"
-            ],
-            -1,
-        )
-        for kind in "WU"
-    ]
-    bias = np.concatenate([layer.weight(f"b_{g}").detach().numpy() for g in "ifgo"])
-    theirs.set_weights([*stacked, bias])
-    expected, *last = (
-        np.moveaxis(np.asarray(part), -1, -1 - dims) for part in theirs(channels_last)
-    )
-    output, after = layer(x)
-    close(output, np.array(expected), 1e-5)
-    for ours, other in zip(after, last, strict=True):
-        close(ours[0], np.array(other), 1e-5)
 
 
 def over_maps() -> list[str]:

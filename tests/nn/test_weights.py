@@ -79,6 +79,16 @@ def test_a_fixed_mask_is_kept_out_of_training_and_of_the_state_dict():
     assert layer.double().M_l0.dtype == torch.float64
 
 
+def test_a_fixed_weight_has_all_digits_of_its_layer():
+    @cell(state="h", fixed={"s": lambda sizes: 1 / sizes["H"]}, shapes={"s": ""})
+    def scaled(p, x, h):
+        h = tanh(p.W_h @ x + p.s * h)
+        return h
+
+    assert recurra.Recurrent(scaled, 2, 3, dtype=torch.float64).s_l0.item() == 1 / 3
+    assert recurra.Recurrent(scaled, 2, 3).s_l0.dtype == torch.float32
+
+
 def test_a_trained_scalar():
     @cell(state="h", shapes={"alpha": "", "beta": ""}, init={"alpha": -3.0, "beta": 3.0})
     def fast(p, x, h):

@@ -163,8 +163,15 @@ def guards(layout: str) -> Iterator[None]:
     def room(like: Tensor, *shape: int) -> Tensor:
         return empty(shape, like.dtype, layout)
 
+    held: list[Tensor] = []
+
+    def work(*sizes: int) -> list[int]:
+        held[:] = [empty((size,), torch.uint8, layout) for size in sizes]
+        return [block.data_ptr() for block in held]
+
     with pytest.MonkeyPatch.context() as patch, _Guards(layout):
         patch.setattr(memory, "empty", room)
+        patch.setattr(memory, "work", work)
         yield
 
 

@@ -1,4 +1,7 @@
-"""Simple recurrent network with tanh. Elman 1990, Finding structure in time, Cogn. Sci. 14."""
+"""Simple recurrent network with tanh. Elman 1990, Finding structure in time, Cogn. Sci. 14.
+
+The form of torch and Keras; the paper's units are logistic, between 0 and 1.
+"""
 
 from recurra.graph import cell, tanh
 

@@ -1,7 +1,7 @@
 """FastGRNN, a gate from the matrices of the candidate. Kusupati et al. 2018, arXiv:1901.02358.
 
 Full rank, without the sparse factors of the paper. The scalars pass a sigmoid and start as in the
-authors' program.
+authors' program. The gate z is a sigmoid; some libraries put tanh there by default.
 """
 
 from recurra.graph import cell, sigmoid, tanh

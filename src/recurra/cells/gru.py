@@ -1,6 +1,7 @@
 """Gated recurrent unit, reset after the product. Cho et al. 2014, arXiv:1406.1078v1.
 
-The form of cuDNN and torch.
+The form of cuDNN, torch and, by default, Keras. z keeps the old state, as in that paper; in Chung
+et al. 2014, arXiv:1412.3555, z lets the new one in.
 """
 
 from recurra.graph import cell, sigmoid, tanh

@@ -1,4 +1,8 @@
-"""Gated recurrent unit, reset before the product. Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8."""
+"""Gated recurrent unit, reset before the product. Cho et al. 2014, arXiv:1406.1078v3, eq. 5-8.
+
+Keras has it with reset_after=False, torch has not. z keeps the old state, as in that paper; in
+Chung et al. 2014, arXiv:1412.3555, z lets the new one in.
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

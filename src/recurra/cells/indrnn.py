@@ -1,6 +1,7 @@
 """Independently recurrent network. Li, Li, Cook, Zhu & Gao 2018, arXiv:1803.04831.
 
-With ReLU. The paper starts u_h anywhere between 0 and 1; here it starts at the upper end.
+With ReLU, where some libraries put tanh by default. The paper starts u_h anywhere between 0 and 1;
+here it starts at the upper end.
 """
 
 from recurra.graph import cell, relu

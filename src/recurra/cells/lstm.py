@@ -1,7 +1,8 @@
 """Long short-term memory with a forget gate. Gers, Schmidhuber & Cummins 2000.
 
 Without the gate: Hochreiter & Schmidhuber 1997. It is NP in Greff et al. 2015, arXiv:1503.04069,
-and, by its forget bias of 1, LSTM-b in Jozefowicz et al. 2015.
+and, by its forget bias of 1, LSTM-b in Jozefowicz et al. 2015. With tanh, the form of torch and
+Keras; the papers of 1997 and 2000 squash as `lstm_1997` does.
 """
 
 from recurra.graph import cell, sigmoid, tanh

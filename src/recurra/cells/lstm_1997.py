@@ -1,6 +1,7 @@
 """Long short-term memory without a forget gate. Hochreiter & Schmidhuber 1997.
 
-Neural Computation 9(8), equations 1-9.
+Neural Computation 9(8), equations 1-9, with its two squashing functions; some libraries put tanh in
+the place of both.
 """
 
 from recurra.graph import cell, sigmoid

@@ -1,6 +1,7 @@
 """Long short-term memory with coupled input and forget gate. Greff et al. 2015, arXiv:1503.04069.
 
-CIFG, here without peepholes; with them, as in the paper, it is `lstm_cifg_peephole`.
+CIFG, here without peepholes; with them, as in the paper, it is `lstm_cifg_peephole`. The gate f is
+computed and i is 1 - f; the paper has it the other way round.
 """
 
 from recurra.graph import cell, sigmoid, tanh

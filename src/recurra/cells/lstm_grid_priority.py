@@ -1,8 +1,8 @@
 """Grid LSTM over time and depth, depth last. Kalchbrenner, Danihelka & Graves 2015.
 
 arXiv:1507.01526, in two dimensions: time (h, m), and depth (x, m_d), which goes from layer to layer
-and starts as m_d = 0. No biases, as printed. Depth, the dimension with priority, reads
-the new h.
+and starts as m_d = 0. As printed there are no biases, and tanh is taken of o * m, not of m alone.
+Depth, the dimension with priority, reads the new h.
 """
 
 from recurra.graph import cell, sigmoid, tanh

@@ -1,4 +1,7 @@
-"""Multiplicative long short-term memory. Krause, Lu, Murray & Renals 2016, arXiv:1609.07959."""
+"""Multiplicative long short-term memory. Krause, Lu, Murray & Renals 2016, arXiv:1609.07959.
+
+g and h as in an LSTM; some programs leave out the tanh of g and give out tanh(o * c).
+"""
 
 from recurra.graph import cell, sigmoid, tanh
 

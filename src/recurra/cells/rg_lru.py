@@ -1,7 +1,8 @@
 """Real-gated linear recurrent unit, RG-LRU. De et al. 2024, arXiv:2402.19427, equations 1-4.
 
 c is 8. The decay is written as in the paper's appendix, exp(-c softplus(v_a) r), whose v_a has the
-opposite sign of equation 3's. A matrix W_u leads x to the units, as the layer before it does.
+opposite sign of equation 3's. A matrix W_u leads x to the units, as the layer before it does. V_r
+and V_i are full; in the authors' program they have blocks on the diagonal only.
 """
 
 from recurra.graph import cell, exp, sigmoid, softplus, sqrt

@@ -34,9 +34,11 @@ def add_to(app: typer.Typer) -> None:
 def _cells(as_json: JSON = False) -> None:
     """List the cells: name, year, weights for each unit, title.
 
-    I is the size of the input and H the number of units of a layer.
+    I is the size of the input and H the number of units of a layer. Below them stand the layers of
+    recurra.nn that have a paper of their own, each with the cell whose equations it has.
     """
     from recurra import cells
+    from recurra.citations import LAYERS
 
     rows = [_facts(cells.get(name)) for name in cells.names()]
     if as_json:
@@ -45,6 +47,9 @@ def _cells(as_json: JSON = False) -> None:
         shown = ("name", "year", "parameters_per_unit", "title")
         titles = ("name", "year", "weights per unit", "title")
         print_table(titles, [[str(row[key] or "-") for key in shown] for row in rows])
+        typer.echo()
+        layers = [(name, str(one.year), one.cell, one.over) for name, one in LAYERS.items()]
+        print_table(("layer", "year", "cell", "runs over"), layers)
 
 
 def _facts(cell: Any) -> dict[str, Any]:

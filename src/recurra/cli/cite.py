@@ -23,7 +23,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _cite(
-    name: Annotated[str, typer.Argument(metavar="CELL", help="A name that `recurra cells` lists.")],
+    name: Annotated[
+        str, typer.Argument(metavar="CELL", help="A cell or a layer that `recurra cells` lists.")
+    ],
     as_json: JSON = False,
 ) -> None:
     """Print the sources of a cell as BibTeX, the paper of its equations first.

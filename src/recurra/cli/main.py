@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from recurra.cli import cells, cite, console, evaluate, generate, info, train
+from recurra.cli import cells, cite, console, draw, evaluate, generate, info, train
 from recurra.cli.help import Group
 
 _EXAMPLES = """
@@ -22,6 +22,7 @@ recurra train text book.txt -o runs/book --minutes 5
 recurra generate runs/book --prompt "Once " --max-new 300
 recurra eval runs/book other.txt
 recurra show gru --as latex
+recurra draw lstm -o lstm.svg
 
 Results go to stdout, progress and messages to stderr. Exit codes: 0 done,
 1 failed, 2 usage, 3 bad data, 4 diverged, 130 interrupted (training was saved).
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-for verb in (generate, evaluate, cells, cite, info):
+for verb in (generate, evaluate, cells, cite, draw, info):
     verb.add_to(app)
 
 

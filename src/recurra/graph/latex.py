@@ -40,7 +40,7 @@ _FORMS = {
     "subtract": Form("{0} - {1}", SUM, (SUM, PRODUCT)),
     "multiply": Form(r"{0} \odot {1}", PRODUCT, (PRODUCT, SIGN)),
     "divide": Form(r"\frac{{{0}}}{{{1}}}"),
-    "matmul": Form(r"{0} \, {1}", PRODUCT, (PRODUCT, SIGN)),
+    "matmul": Form(r"{0} \, {1}", PRODUCT, (SIGN, SIGN)),
     "greater": Form(r"\left[{0} > {1}\right]"),
     "negate": Form("-{0}", SIGN, (SIGN,)),
     "maximum": Form(r"\max\left({0}, {1}\right)"),

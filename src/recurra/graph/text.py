@@ -12,7 +12,7 @@ _INFIX = {
     "subtract": Form("{0} - {1}", SUM, (SUM, PRODUCT)),
     "multiply": Form("{0} * {1}", PRODUCT, (PRODUCT, SIGN)),
     "divide": Form("{0} / {1}", PRODUCT, (PRODUCT, SIGN)),
-    "matmul": Form("{0} @ {1}", PRODUCT, (PRODUCT, SIGN)),
+    "matmul": Form("{0} @ {1}", PRODUCT, (SIGN, SIGN)),
     "greater": Form("{0} > {1}", 0, (SUM, SUM)),
     "negate": Form("-{0}", SIGN, (SIGN,)),
 }

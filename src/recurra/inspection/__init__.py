@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recurra.inspection.diagram import draw as draw
     from recurra.inspection.recorder import record as record
     from recurra.inspection.recording import Part as Part
     from recurra.inspection.recording import Recording as Recording
 
 # Each name is imported when it is first used: drawing a cell needs no PyTorch.
-_HOMES = {"Part": "recording", "Recording": "recording", "record": "recorder"}
+_HOMES = {"Part": "recording", "Recording": "recording", "draw": "diagram", "record": "recorder"}
 
 __all__ = sorted(_HOMES)
 

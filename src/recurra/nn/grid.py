@@ -80,6 +80,8 @@ class GridBlock(nn.Module):
 class GridLSTM(nn.Module):
     """Layers of blocks over data on a grid: N dimensions of the data, and depth as the last.
 
+    Kalchbrenner, Danihelka & Graves 2015, arXiv:1507.01526.
+
     At each point x enters depth through two matrices, one to its h and one to its m. All points of
     a layer share the weights of its block. It runs on the reference alone, point by point.
 
@@ -149,6 +151,15 @@ class GridLSTM(nn.Module):
         for layer in range(self.num_layers):
             h, m = self._layer(self.blocks[layer % len(self.blocks)], h, m)
         return h
+
+    def explain(self) -> str:
+        """What runs this layer, and why, as a sentence."""
+        own = self.weight_ih
+        return (
+            f"reference: PyTorch, a Python loop over the points of the grid, for {self.dimensions} "
+            f"dimensions on {own.device.type} in {str(own.dtype).removeprefix('torch.')}; not cpu: "
+            "its kernels run along one dimension, time"
+        )
 
     def _layer(self, block: nn.Module, h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         """One layer over all points: h and m of depth before and after, (S_1, ..., S_N, B, H)."""

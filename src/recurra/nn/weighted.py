@@ -129,8 +129,9 @@ class Weighted(nn.Module):
             empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)
             self.register_parameter(stack.name + suffix, nn.Parameter(empty))
         for leaf in self.graph.leaves("fixed"):
-            value = fixed_weight(self.cell.fixed[leaf.attribute], self.graph.shape(leaf), sizes)
-            self.register_buffer(leaf.attribute + suffix, value.to(**factory), persistent=False)
+            rule, shape = self.cell.fixed[leaf.attribute], self.graph.shape(leaf)
+            value = fixed_weight(rule, shape, sizes, **factory)
+            self.register_buffer(leaf.attribute + suffix, value, persistent=False)
         if self.learn_initial_state:
             for state in self.graph.states:
                 start = torch.empty(self.state_shape(state.attribute), **factory)

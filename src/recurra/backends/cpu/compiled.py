@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 
@@ -32,7 +32,16 @@ class Machine:
         self.program = program
         self.kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
         self.text = str(self.kernel.module)
-        self._target = target
+        self._target, self._bits = target, bits
+        self._work: dict[int, list[int]] = {}  # of the batch that was met last
+
+    def work(self, rows: int) -> Sequence[int]:
+        """Bytes of memory that a call needs beside: for each scratch value, each packed matrix."""
+        if rows not in self._work:
+            kernel, number = self.kernel, self._bits // 8
+            scratch = [rows * kernel.size(node) * number for node in kernel.scratch]
+            self._work = {rows: [*scratch, *(count * number for _, count in kernel.memory)]}
+        return self._work[rows]
 
     @cached_property
     def _code(self) -> Code:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -59,17 +60,17 @@ def inference(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def training(call: Call, tensors: Sequence[Tensor]) -> list[Tensor]:
     """(outputs, last states, what `gradients` needs beside), no two of them in the same memory."""
-    outputs, carried, stores = _forward(call, tensors, training=True)
+    outputs, carried, kept = _forward(call, tensors, training=True)
     lasts = [one.last.clone() for one in carried]
     given_out = call.operands.output_states
     histories = [one.slots for k, one in enumerate(carried) if k not in given_out]
-    return [*outputs, *lasts, *histories, *(stores[node] for node in call.operands.kept)]
+    return [*outputs, *lasts, *histories, *kept]
 
 
 def _forward(
     call: Call, tensors: Sequence[Tensor], training: bool
-) -> tuple[list[Tensor], list[Carried], dict[Expression, Tensor]]:
-    """Run forward: the outputs, each (T, B, size), the states, and what is stored."""
+) -> tuple[list[Tensor], list[Carried], list[Tensor]]:
+    """Run forward: the outputs, each (T, B, size), the states, and in one tensor what is kept."""
     sources, constants, stacked, before = call.operands.divide(tensors)
     machine = call.compiled.training if training else call.compiled.inference
     of_outputs = call.operands.output_states
@@ -77,7 +78,8 @@ def _forward(
         Carried.starting(state, call.batch, training or number in of_outputs)
         for number, state in enumerate(before)
     ]
-    stores = _room(machine, call, before[0])
+    kept, stores = _side_by_side(machine, call, before[0], call.operands.kept if training else ())
+    stores |= _room(machine, call, before[0], known=stores)
     sources = [_row_by_row(source) for source in sources]
     if call.batch.steps and call.batch.rows:
         run(
@@ -93,7 +95,7 @@ def _forward(
         stores[node] if number is None else call.batch.after(states[number].slots)
         for node, number in zip(call.operands.outputs, of_outputs, strict=True)
     ]
-    return outputs, states, stores
+    return outputs, states, kept
 
 
 def _read_fields(call: Call, sources: Sequence[Tensor]) -> dict[Expression, Fields]:
@@ -108,17 +110,29 @@ def _read_fields(call: Call, sources: Sequence[Tensor]) -> dict[Expression, Fiel
     return found
 
 
+def _side_by_side(
+    machine: Machine, call: Call, like: Tensor, nodes: Sequence[Expression]
+) -> tuple[list[Tensor], dict[Expression, Tensor]]:
+    """Memory for some stores of a program, in one tensor if there are any, and the part of each."""
+    if not nodes:
+        return [], {}
+    sizes = [machine.kernel.size(node) for node in nodes]
+    room = call.batch.sequence(like, sum(sizes))
+    return [room], dict(zip(nodes, room.split(sizes, -1), strict=True))
+
+
 def _room(
-    machine: Machine, call: Call, like: Tensor, groups: Sequence[Sequence[Expression]] = ()
+    machine: Machine,
+    call: Call,
+    like: Tensor,
+    groups: Sequence[Sequence[Expression]] = (),
+    known: Mapping[Expression, Tensor] = MappingProxyType({}),
 ) -> dict[Expression, Tensor]:
-    """Memory for the stores of a program; those of a group side by side, rows without gaps."""
+    """Memory for the other stores of a program; those of a group side by side."""
     stores: dict[Expression, Tensor] = {}
     for group in [*groups, *([node] for node in machine.program.stores)]:
-        new = [node for node in dict.fromkeys(group) if node not in stores]
-        if new:
-            sizes = [machine.kernel.size(node) for node in new]
-            room = call.batch.sequence(like, sum(sizes))
-            stores |= dict(zip(new, room.split(sizes, -1), strict=True))
+        new = [node for node in dict.fromkeys(group) if node not in stores and node not in known]
+        stores |= _side_by_side(machine, call, like, new)[1]
     return stores
 
 
@@ -204,7 +218,12 @@ class _Values:
             slots = next(rest) if mine is None else _history(before[number], outputs[mine])
             histories[state] = call.batch.as_history(slots)
         stored = dict(zip(call.operands.outputs, outputs, strict=True))
-        stored |= dict(zip(call.operands.kept, rest, strict=True))
+        sizes = [call.compiled.training.kernel.size(node) for node in call.operands.kept]
+        stored |= (
+            {}
+            if not sizes
+            else dict(zip(call.operands.kept, next(rest).split(sizes, -1), strict=True))
+        )
         sources = [_row_by_row(source) for source in sources]
         states = dict(zip(reversed(graph.updates), reversed(graph.states), strict=True))
         return cls(

@@ -21,6 +21,17 @@ _SMALL = 2**16  # bytes below which torch's own allocation is as good
 _MOST = 2**29  # bytes kept at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
+
+class _Work(threading.local):
+    """A block for the calls of one thread, which come one after the other."""
+
+    block: NDArray[np.uint8] | None = None
+    address = 0
+    times_released = 0
+
+
+_work = _Work()
+_times_released = 0
 _lock = threading.RLock()
 _free: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()  # by size, longest unused first
 _kept = 0
@@ -37,12 +48,36 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     return torch.from_numpy(view).view(shape)
 
 
+def work(*sizes: int) -> list[int]:
+    """Addresses of memory for so many bytes each, which is this thread's until its next call."""
+    places, end = [], 0
+    for size in sizes:
+        places.append(end)
+        end += -(-size // _LINE) * _LINE
+    mine = _work
+    if (
+        mine.block is None
+        or mine.block.size < end + _LINE
+        or mine.times_released != _times_released
+    ):
+        mine.block = None  # before there is another one
+        mine.block = np.empty(_rounded(end) + _LINE, np.uint8)
+        mine.address = mine.block.ctypes.data + -mine.block.ctypes.data % _LINE
+        mine.times_released = _times_released
+    return [mine.address + place for place in places]
+
+
 def release() -> None:
-    """Give all memory that is kept, and not in use, back to the system."""
-    global _kept
+    """Give all memory that is kept, and not in use, back to the system.
+
+    Another thread gives its own back when it next needs some.
+    """
+    global _kept, _times_released
     with _lock:
         _free.clear()
         _kept = 0
+        _times_released += 1
+    _work.block = None
 
 
 def _take(count: int) -> NDArray[np.uint8]:

@@ -123,11 +123,9 @@ def _training_shapes(
         if number not in taken.output_states
     ]
     shapes = [taken.split.graph.shapes[node] for node in taken.kept]
+    total = sum(math.prod(sizes[letter] for letter in shape) for shape in shapes)
     extent = _extent(tensors, steps, lengths)
-    stores = [
-        states[0].new_empty(*extent, *([sizes[letter] for letter in shape] or [1]))
-        for shape in shapes
-    ]
+    stores = [states[0].new_empty(*extent, total)] if shapes else []
     return [*_shapes(tensors, graph, steps, lengths), *histories, *stores]
 
 

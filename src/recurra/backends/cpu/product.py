@@ -69,8 +69,8 @@ def multiply(
     team = torch.get_num_threads() if rows * columns * depth > _SMALL else 1
     direct = left.stride(1) == 1 and sums is None
     own_left, own_right = matmul.memory_of_a_member(columns, piece, direct)
-    packed_left = memory.empty(left, team * own_left)
-    packed_right = memory.empty(left, team * own_right)
+    each = team * left.element_size()
+    packed_left, packed_right = memory.work(each * own_left, each * own_right)
     bias = _zeros(columns, left.dtype) if bias is None else bias.contiguous()
     table = (ctypes.c_int64 * len(FIELDS))(  # in their order
         *(rows, columns, depth, piece, int(direct)),
@@ -78,7 +78,7 @@ def multiply(
         *(right.data_ptr(), right.stride(1), right.stride(0)),
         *(result.data_ptr(), result.stride(0), bias.data_ptr()),
         0 if sums is None else sums.data_ptr(),
-        *(packed_left.data_ptr(), packed_right.data_ptr(), own_right),
+        *(packed_left, packed_right, own_right),
     )
     threads.run(own.share, ctypes.addressof(table), team)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -74,7 +74,6 @@ def run(
     """
     kernel = machine.kernel
     table = kernel.table.blank()
-    like = states[0].slots
     kept = [*put_weights(machine, table, batch, constants, matrices)]
     for node in machine.program.reads:
         kernel.table.put(table, kernel.table.key("read", node), *reads[node])
@@ -84,8 +83,7 @@ def run(
     for node in machine.program.stores:
         kernel.table.put(table, kernel.table.key("store", node), *batch.fields(stores[node]))
     team, by_units = team_for(machine, batch.rows, batch.steps)
-    kept += put_own(machine, table, batch, like)
-    pack(machine, table, like, kept)
+    put_work(machine, table, batch, memory.work)
     kept += put_batch(machine, table, batch, by_units)
     threads.run(machine.share, ctypes.addressof(table), team)
     kept.clear()
@@ -142,27 +140,28 @@ def put_weights(
     return kept
 
 
-def put_own(machine: Machine, table: Memory, batch: Batch, like: Tensor) -> list[Tensor]:
-    """Enter the memory that only the kernel uses."""
-    kernel, kept = machine.kernel, []
-    for node in kernel.scratch:
-        scratch = memory.empty(like, 1, batch.rows, kernel.size(node))
-        kept.append(scratch)
-        fields = batch.slot_fields(scratch, history=False)
-        kernel.table.put(table, kernel.table.key("scratch", node), fields[0], 0, *fields[2:])
-    return kept
+def put_work(
+    machine: Machine, table: Memory, batch: Batch, room: Callable[..., Sequence[int]]
+) -> None:
+    """Enter the memory that only the kernel uses, and pack the matrices that the table names.
 
-
-def pack(machine: Machine, table: Memory, like: Tensor, kept: list[Tensor]) -> None:
-    """Bring the matrices that a table names into the order in which tiles read them."""
-    kernel, total = machine.kernel, 0
-    for key, numbers in kernel.memory:
-        packed = memory.empty(like, numbers)
-        kept.append(packed)
-        kernel.table.put(table, key, packed.data_ptr())
+    Args:
+        machine: the kernel.
+        table: with its matrices.
+        batch: steps and rows.
+        room: from numbers of bytes to the addresses of so many.
+    """
+    kernel = machine.kernel
+    places = room(*machine.work(batch.rows))
+    for node, address in zip(kernel.scratch, places, strict=False):
+        fields = address, 0, kernel.size(node), 1, batch.addresses.zeros
+        kernel.table.put(table, kernel.table.key("scratch", node), *fields)
+    total = 0
+    for (key, numbers), address in zip(kernel.memory, places[len(kernel.scratch) :], strict=True):
+        kernel.table.put(table, key, address)
         total += numbers
-    team = torch.get_num_threads() if total > _WORTH else 1
     if total:
+        team = torch.get_num_threads() if total > _WORTH else 1
         threads.run(machine.pack, ctypes.addressof(table), team)
 
 

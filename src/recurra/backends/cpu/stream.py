@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Given
-from recurra.backends.cpu import threads
+from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.batch import dense
 from recurra.backends.cpu.compiled import Machine
 from recurra.backends.cpu.program import StepProgram, forward_program, normal
-from recurra.backends.cpu.run import MatrixFields, pack, put_batch, put_own, put_weights, team_for
+from recurra.backends.cpu.run import MatrixFields, put_batch, put_weights, put_work, team_for
 from recurra.backends.cpu.table import Memory
 from recurra.backends.plan import Plan
 from recurra.backends.reference import execute
@@ -150,10 +150,16 @@ class FusedLayer:
         self._kept = [
             *put_weights(machine, table, batch, constants, _places(matrices)),
             *matrices.values(),
-            *put_own(machine, table, batch, self.slots[0]),
             *put_batch(machine, table, batch, team_for(machine, self.rows, 1)[1]),
         ]
-        pack(machine, table, self.slots[0], self._kept)
+        put_work(machine, table, batch, self._room)
+
+    def _room(self, *sizes: int) -> list[int]:
+        """Addresses of memory for so many bytes each, as long as this object lives."""
+        number = self.slots[0].element_size()
+        own = [memory.empty(self.slots[0], -(-size // number)) for size in sizes]
+        self._kept += own
+        return [block.data_ptr() for block in own]
 
     def _put_states(self, table: Memory, number: int) -> None:
         """Slot 0 of a kernel is slot `number`, its slot 1 the other, which lies before or after."""
