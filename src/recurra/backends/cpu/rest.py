@@ -7,15 +7,15 @@ equations of a unit that rests is 0, and nothing is multiplied by it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.clocks import Clock, clocks
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, smaller
 from recurra.backends.cpu.micro import Place, accumulate
-from recurra.backends.cpu.program import StepProgram, walk_above
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import Format, Vectors, index
 from recurra.graph import Expression, constant
@@ -24,39 +24,6 @@ from recurra.graph.expression import substitute, walk
 # What a resting unit keeps for the backward pass, where it is multiplied by 0: a number that no
 # rule of a gradient turns into an infinite one.
 _HARMLESS = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Clock:
-    """When units move.
-
-    Attributes:
-        mark: a read of the program.
-        rests: the operand of `where(mark, a, b)` that counts where units rest: 1 is a, 2 is b.
-    """
-
-    mark: Expression
-    rests: int
-
-    def still(self, node: Expression) -> Expression | None:
-        """What a choice by this clock gives where units rest; None if a node is no such choice."""
-        chosen = node.op == "where" and node.args[0] is self.mark
-        return node.args[self.rests] if chosen else None
-
-    def load(self, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
-        """The first marks at a place; the other lanes are those of units that rest."""
-        return v.load(place, count, fill=1.0 if self.rests == 1 else 0.0)
-
-    def some_move(self, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
-        """Whether a lane of these marks is that of a unit that moves."""
-        compare = v.b.fcmp_ordered if self.rests == 1 else v.b.fcmp_unordered
-        moving, *others = (
-            compare("==" if self.rests == 1 else "!=", each, v.const(0.0)) for each in marks
-        )
-        for other in others:
-            moving = v.b.or_(moving, other)
-        lanes = ir.IntType(v.form.lanes)
-        return v.b.icmp_unsigned("!=", v.b.bitcast(moving, lanes), ir.Constant(lanes, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +42,7 @@ class Rest:
 def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     """How a sweep with products can rest; None if it cannot."""
     known = draft.schedule.leaves
-    for clock in _clocks(draft.program) if sweep.accumulations else ():
+    for clock in clocks(draft.program) if sweep.accumulations else ():
         given = {node: clock.still(node) for node in draft.program.nodes}
         choices = {node: still for node, still in given.items() if still in known}
         moved = {node for choice in choices for node in walk((choice.args[3 - clock.rests],))}
@@ -89,36 +56,24 @@ def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     return None
 
 
-def clock_of(program: StepProgram, operand: Expression) -> Clock | None:
-    """A clock whose units are 0 in an operand wherever they rest; None if there is none."""
-    for clock in _clocks(program):
-        same = program.shapes[clock.mark] == program.shapes[operand]
-        if same and operand in _zeros(program, operand, clock):
-            return clock
-    return None
+def load_marks(clock: Clock, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
+    """The first marks at a place; the other lanes are those of units that rest."""
+    return v.load(place, count, fill=1.0 if clock.rests == 1 else 0.0)
 
 
-def _clocks(program: StepProgram) -> Iterator[Clock]:
-    marks = dict.fromkeys(node.args[0] for node in program.nodes if node.op == "where")
-    for mark in program.reads:
-        if mark in marks and program.shapes[mark]:
-            yield from (Clock(mark, 1), Clock(mark, 2))
-
-
-def _zeros(program: StepProgram, root: Expression, clock: Clock) -> set[Expression]:
-    """What is 0 under an expression where units rest, if everything else is finite."""
-    found: set[Expression] = set()
-    for node in walk_above([root], program.leaves):
-        zero = [arg in found or (arg.op == "constant" and arg.attribute == 0) for arg in node.args]
-        if (
-            (node.op == "multiply" and any(zero))
-            or (node.op in ("add", "subtract", "negate") and all(zero))
-            or (node.op == "divide" and zero[0])
-            or (node.op == "where" and all(zero[1:]))
-            or (clock.still(node) is not None and zero[clock.rests])
-        ):
-            found.add(node)
-    return found
+def some_move(clock: Clock, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
+    """Whether a lane of these vectors of marks is that of a unit that moves."""
+    zero = v.const(0.0)
+    moving, *others = (
+        v.b.fcmp_ordered("==", each, zero)
+        if clock.rests == 1
+        else v.b.fcmp_unordered("!=", each, zero)
+        for each in marks
+    )
+    for other in others:
+        moving = v.b.or_(moving, other)
+    lanes = ir.IntType(v.form.lanes)
+    return v.b.icmp_unsigned("!=", v.b.bitcast(moving, lanes), ir.Constant(lanes, 0))
 
 
 def accumulate_moving(
@@ -150,12 +105,14 @@ def accumulate_moving(
             count = smaller(b, count, b.sub(index(depth), first))
         places = [b.gep(mark, [first], source_etype=form.scalar) for mark in marks]
         width = count if depth % form.lanes else form.lanes
-        moving = clock.some_move(v, [clock.load(v, place, width) for place in places])
+        moving = some_move(clock, v, [load_marks(clock, v, place, width) for place in places])
         before = b.block
         with b.if_then(moving):
             there = [b.gep(start, [first], source_etype=form.scalar) for start in starts]
             part = b.gep(packed, [b.mul(first, index(columns))], source_etype=form.vector)
-            line = ahead and b.gep(ahead, [b.mul(first, index(64))], source_etype=ir.IntType(8))
+            line = ahead
+            if ahead is not None:
+                line = b.gep(ahead, [b.mul(first, index(64))], source_etype=ir.IntType(8))
             own = dict(zip(sums, held, strict=True))
             new = accumulate(b, form, there, index(1), count, part, columns, own, line)
             end = b.block

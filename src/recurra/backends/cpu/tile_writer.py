@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
 from recurra.backends.cpu.micro import accumulate
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
-from recurra.backends.cpu.rest import Clock, accumulate_moving, clock_of, rest_of
+from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
 from recurra.backends.cpu.rules import RULES
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
@@ -134,8 +135,8 @@ class TileWriter:
             for n in range(vectors):
                 unit = b.add(first, index(n * self.form.lanes))
                 place = b.gep(start, [unit], source_etype=self.form.scalar)
-                marks = clock.load(v, place, self.form.lanes if n < full else partial)
-                total = b.or_(total, clock.some_move(v, [marks]))
+                marks = load_marks(clock, v, place, self.form.lanes if n < full else partial)
+                total = b.or_(total, some_move(clock, v, [marks]))
             return [total]
 
         none = ir.Constant(ir.IntType(1), 0)
@@ -305,8 +306,9 @@ def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
 
     def row_starts() -> list[ir.Value]:
         start, stride = next(pairs)
-        offsets = [b.mul(index(m), stride) for m in range(rows)]
-        return [b.gep(start, [offset], source_etype=form.scalar) for offset in offsets]
+        return [
+            b.gep(start, [b.mul(index(m), stride)], source_etype=form.scalar) for m in range(rows)
+        ]
 
     for operand, users in sweep.operands:
         depth, clock, starts = draft.size(operand), writer.clocks[operand], row_starts()
