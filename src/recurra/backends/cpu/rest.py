@@ -16,6 +16,7 @@ from recurra.backends.cpu.clocks import Clock, clocks
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, smaller
 from recurra.backends.cpu.micro import Place, accumulate
+from recurra.backends.cpu.program import is_reduction
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import Format, Vectors, index
 from recurra.graph import Expression, constant
@@ -41,16 +42,18 @@ class Rest:
 
 def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     """How a sweep with products can rest; None if it cannot."""
-    known = draft.schedule.leaves
-    for clock in clocks(draft.program) if sweep.accumulations else ():
-        given = {node: clock.still(node) for node in draft.program.nodes}
+    program, known = draft.program, draft.schedule.leaves
+    roots = [*program.updates, *(node for node in program.stores if node not in program.kept)]
+    mixing = [node for node in program.nodes if node.op == "matmul" or is_reduction(node)]
+    roots += [node.args[-1] for node in mixing]  # read by other units, which may move
+    for clock in clocks(program) if sweep.accumulations else ():
+        given = {node: clock.still(node) for node in program.nodes}
         choices = {node: still for node, still in given.items() if still in known}
-        moved = {node for choice in choices for node in walk((choice.args[3 - clock.rests],))}
-        results = {}
-        for result, still in zip(sweep.results, substitute(sweep.results, choices), strict=True):
-            if still not in known and result in moved and result not in choices:
-                still = constant(_HARMLESS)
-            results[result] = still
+        needed = set(walk(substitute(roots, choices)))
+        results = {
+            result: still if still in needed or still in known else constant(_HARMLESS)
+            for result, still in zip(sweep.results, substitute(sweep.results, choices), strict=True)
+        }
         if choices and all(s in known or s.op == "constant" for s in results.values()):
             return Rest(clock, results)
     return None
