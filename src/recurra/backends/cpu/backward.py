@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.program import StepProgram, given_out, is_count
 from recurra.graph import Expression, Graph, constant
 from recurra.graph.expression import substitute, walk
@@ -49,6 +50,7 @@ class Backward:
         reads: for each read of the forward program, its gradient (None: nobody asks).
         constants: for each constant of the forward program, what one step adds to its gradient.
         products: every product, as its matrix gets a gradient from it.
+        clocks: for gradients of products that are 0 where units rest, when these move.
     """
 
     program: StepProgram
@@ -58,6 +60,7 @@ class Backward:
     reads: tuple[Expression | None, ...]
     constants: tuple[Expression | None, ...]
     products: tuple[Product, ...]
+    clocks: Mapping[Expression, Clock]
 
 
 def backward(graph: Graph, forward: StepProgram) -> Backward:
@@ -98,6 +101,7 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     stored = [*d_products, *(g for g in (*d_reads, *d_constants) if g is not None)]
     stored += [o for o in new_operands if o not in leaves.values()]
     program = _program(new[: len(before)], stored, d_after, shapes)
+    known = {gradient: clock_of(program, gradient) for gradient in d_products}
     return Backward(
         program=program,
         kept=kept,
@@ -109,6 +113,7 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
             Product(node.args[0], node.args[1], value, gradient)
             for node, value, gradient in zip(products, new_operands, d_products, strict=True)
         ),
+        clocks={gradient: clock for gradient, clock in known.items() if clock is not None},
     )
 
 

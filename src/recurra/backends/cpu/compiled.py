@@ -76,9 +76,10 @@ class Compiled:
     @cached_property
     def training(self) -> Machine:
         """Forward, keeping what the backward direction reads."""
-        forward, kept = self.split.forward, self.split.backward.kept
-        stores = dict.fromkeys((*forward.stores, *kept))
-        return self._machine(replace(forward, stores=tuple(stores)))
+        forward = self.split.forward
+        kept = [node for node in self.split.backward.kept if node not in forward.stores]
+        stores = (*forward.stores, *kept)
+        return self._machine(replace(forward, stores=stores, kept=frozenset(kept)))
 
     @cached_property
     def gradients(self) -> Machine:

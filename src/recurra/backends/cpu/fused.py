@@ -11,8 +11,8 @@ from torch import Tensor
 
 from recurra.backends.cpu.batch import Batch, Fields, batch_of
 from recurra.backends.cpu.compiled import Compiled, Machine, compiled
+from recurra.backends.cpu.moving import moves_of, moving_gradient
 from recurra.backends.cpu.operands import Operands, operands
-from recurra.backends.cpu.product import weight_gradient
 from recurra.backends.cpu.run import Carried, run
 from recurra.errors import UsageError
 from recurra.graph import Expression
@@ -359,7 +359,8 @@ def _constant_gradients(
 def _matrix_gradients(
     call: Call, stacked: Sequence[Tensor], values: Callable[[Expression], Tensor]
 ) -> list[Tensor | None]:
-    """For each stack of matrices, one product over all rows and steps."""
+    """For each stack of matrices, one product over all rows and the steps that count."""
+    known = call.operands.split.backward.clocks
     found: list[Tensor | None] = []
     for (operand, nodes), stack in zip(call.operands.split.stacks, stacked, strict=True):
         products = _of_stack(call, operand, nodes)
@@ -369,6 +370,9 @@ def _matrix_gradients(
         gradient, value = next(iter(products.values()))
         zero = torch.zeros_like(values(gradient)) if len(products) < len(nodes) else None
         parts = [values(products[m][0]) if m in products else zero for m in nodes]
-        left = _beside([part for part in parts if part is not None]).flatten(0, 1)
-        found.append(weight_gradient(left, values(value).flatten(0, 1)).view_as(stack))
+        left = _beside([part for part in parts if part is not None])
+        clocks = [known.get(products[m][0]) if m in products else None for m in nodes]
+        marks = [None if clock is None else (clock, values(clock.mark)) for clock in clocks]
+        moves = moves_of(marks, values(gradient).shape[-1])
+        found.append(moving_gradient(left, values(value), moves).view_as(stack))
     return found

@@ -30,6 +30,7 @@ class StepProgram:
         stores: values written for every step, each (T, B, size).
         shapes: of every node.
         names: what the equations call a node, where they name it.
+        kept: stores that nobody but the backward program reads.
     """
 
     reads: tuple[Expression, ...]
@@ -40,6 +41,7 @@ class StepProgram:
     stores: tuple[Expression, ...]
     shapes: Mapping[Expression, Shape]
     names: Mapping[Expression, str] = field(default_factory=dict)
+    kept: frozenset[Expression] = frozenset()
 
     @property
     def leaves(self) -> frozenset[Expression]:

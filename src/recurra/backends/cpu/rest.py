@@ -1,19 +1,24 @@
 """Units that rest: blocks of them skip their products in steps in which nothing moves.
 
 In a clockwork network (Koutník et al. 2014, arXiv:1402.3511) a module moves only on its beat. In
-its graph that is `where(r, h, ...)` with an r that depends on no state.
+its graph that is `where(r, h, ...)` with an r that depends on no state. Backwards, what reaches the
+equations of a unit that rests is 0, and nothing is multiplied by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.clocks import Clock, clocks
 from recurra.backends.cpu.draft import Draft
+from recurra.backends.cpu.loops import carry, smaller
+from recurra.backends.cpu.micro import Place, accumulate
+from recurra.backends.cpu.program import is_reduction
 from recurra.backends.cpu.sweep import Sweep
-from recurra.backends.cpu.vectors import Vectors
+from recurra.backends.cpu.vectors import Format, Vectors, index
 from recurra.graph import Expression, constant
 from recurra.graph.expression import substitute, walk
 
@@ -27,38 +32,100 @@ class Rest:
     """How a sweep rests.
 
     Attributes:
-        mark: a read of the program, not 0 where a unit rests.
+        clock: when its units move.
         results: what is written in the place of each result where all units rest.
     """
 
-    mark: Expression
+    clock: Clock
     results: Mapping[Expression, Expression]
 
 
 def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     """How a sweep with products can rest; None if it cannot."""
-    for mark in draft.program.reads if sweep.accumulations else ():
-        known = draft.schedule.leaves
-        choices = {
-            node: node.args[1]
-            for node in draft.program.nodes
-            if node.op == "where" and node.args[0] is mark and node.args[1] in known
+    program, known = draft.program, draft.schedule.leaves
+    roots = [*program.updates, *(node for node in program.stores if node not in program.kept)]
+    mixing = [node for node in program.nodes if node.op == "matmul" or is_reduction(node)]
+    roots += [node.args[-1] for node in mixing]  # read by other units, which may move
+    for clock in clocks(program) if sweep.accumulations else ():
+        given = {node: clock.still(node) for node in program.nodes}
+        choices = {node: still for node, still in given.items() if still in known}
+        needed = set(walk(substitute(roots, choices)))
+        results = {
+            result: still if still in needed or still in known else constant(_HARMLESS)
+            for result, still in zip(sweep.results, substitute(sweep.results, choices), strict=True)
         }
-        if not choices or not draft.program.shapes[mark]:
-            continue
-        moved = {node for choice in choices for node in walk((choice.args[2],))}
-        results = {}
-        for result, still in zip(sweep.results, substitute(sweep.results, choices), strict=True):
-            if still not in known and result in moved and result not in choices:
-                still = constant(_HARMLESS)
-            results[result] = still
-        if all(still in known or still.op == "constant" for still in results.values()):
-            return Rest(mark, results)
+        if choices and all(s in known or s.op == "constant" for s in results.values()):
+            return Rest(clock, results)
     return None
 
 
-def some_move(v: Vectors, marks: ir.Value) -> ir.Value:
-    """Whether any lane of the marks is 0."""
-    moving = v.b.fcmp_ordered("==", marks, v.const(0.0))
+def load_marks(clock: Clock, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
+    """The first marks at a place; the other lanes are those of units that rest."""
+    return v.load(place, count, fill=1.0 if clock.rests == 1 else 0.0)
+
+
+def some_move(clock: Clock, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
+    """Whether a lane of these vectors of marks is that of a unit that moves."""
+    zero = v.const(0.0)
+    moving, *others = (
+        v.b.fcmp_ordered("==", each, zero)
+        if clock.rests == 1
+        else v.b.fcmp_unordered("!=", each, zero)
+        for each in marks
+    )
+    for other in others:
+        moving = v.b.or_(moving, other)
     lanes = ir.IntType(v.form.lanes)
     return v.b.icmp_unsigned("!=", v.b.bitcast(moving, lanes), ir.Constant(lanes, 0))
+
+
+def accumulate_moving(
+    b: ir.IRBuilder,
+    form: Format,
+    clock: Clock,
+    marks: Sequence[ir.Value],
+    starts: Sequence[ir.Value],
+    depth: int,
+    packed: ir.Value,
+    columns: int,
+    sums: Mapping[Place, ir.Value],
+    ahead: ir.Value | None = None,
+) -> dict[Place, ir.Value]:
+    """`accumulate` without the vectors of units that rest in all rows: their elements are 0.
+
+    Args:
+        b, form, starts, packed, columns, sums, ahead: as of `accumulate`; numbers of a row stand
+            side by side.
+        clock: when units move.
+        marks: for each row, where its marks begin.
+        depth: elements of a row, and marks.
+    """
+
+    def some(b: ir.IRBuilder, n: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
+        first, v = b.mul(n, index(form.lanes)), Vectors(b, form)
+        count = index(form.lanes)
+        if depth % form.lanes:
+            count = smaller(b, count, b.sub(index(depth), first))
+        places = [b.gep(mark, [first], source_etype=form.scalar) for mark in marks]
+        width = count if depth % form.lanes else form.lanes
+        moving = some_move(clock, v, [load_marks(clock, v, place, width) for place in places])
+        before = b.block
+        with b.if_then(moving):
+            there = [b.gep(start, [first], source_etype=form.scalar) for start in starts]
+            part = b.gep(packed, [b.mul(first, index(columns))], source_etype=form.vector)
+            line = ahead
+            if ahead is not None:
+                line = b.gep(ahead, [b.mul(first, index(64))], source_etype=ir.IntType(8))
+            own = dict(zip(sums, held, strict=True))
+            new = accumulate(b, form, there, index(1), count, part, columns, own, line)
+            end = b.block
+        totals = []
+        for old, value in zip(held, new.values(), strict=True):
+            totals.append(total := b.phi(form.vector))
+            total.add_incoming(old, before)
+            total.add_incoming(value, end)
+        return totals
+
+    vectors = -(-depth // form.lanes)
+    totals = carry(b, index(vectors), [*sums.values()], some, "moving")
+    return dict(zip(sums, totals, strict=True))

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
 from recurra.backends.cpu.micro import accumulate
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
-from recurra.backends.cpu.rest import rest_of, some_move
+from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
 from recurra.backends.cpu.rules import RULES
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
@@ -40,6 +41,7 @@ class TileWriter:
         self.part = draft.part(f"phase_{number}_{sweep.size}")
         self.places = Places(draft, self.part)
         self.rest = rest_of(draft, sweep)
+        self.clocks = {node: clock_of(draft.program, node) for node, _ in sweep.operands}
         self.ahead = sweep.memory(draft) * self.form.size > _LARGE if sweep.accumulations else False
         self._micros: dict[tuple[int, int], ir.Function] = {}
         if sweep.accumulations:
@@ -104,7 +106,7 @@ class TileWriter:
                 self._products(b, row, count, vectors, packed, line)
                 self._values(b, row, count, first, vectors, partial)
                 return
-            marks = self._moving(b, row, count, first, vectors, partial, self.rest.mark)
+            marks = self._moving(b, row, count, first, vectors, partial, self.rest.clock)
             with b.if_else(marks) as (moving, resting):
                 with moving:
                     self._products(b, row, count, vectors, packed, line)
@@ -122,19 +124,19 @@ class TileWriter:
         first: ir.Value,
         vectors: int,
         partial: int,
-        mark: Expression,
+        clock: Clock,
     ) -> ir.Value:
         """Whether a unit of a tile moves in this step."""
         full = vectors - (1 if partial else 0)
 
         def any_of_row(b: ir.IRBuilder, m: ir.Value, found: list[ir.Value]) -> list[ir.Value]:
-            v, start = Vectors(b, self.form), self.places.pointer(b, mark, b.add(row, m))
+            v, start = Vectors(b, self.form), self.places.pointer(b, clock.mark, b.add(row, m))
             total = found[0]
             for n in range(vectors):
                 unit = b.add(first, index(n * self.form.lanes))
                 place = b.gep(start, [unit], source_etype=self.form.scalar)
-                marks = v.load(place, self.form.lanes if n < full else partial, fill=1.0)
-                total = b.or_(total, some_move(v, marks))
+                marks = load_marks(clock, v, place, self.form.lanes if n < full else partial)
+                total = b.or_(total, some_move(clock, v, [marks]))
             return [total]
 
         none = ir.Constant(ir.IntType(1), 0)
@@ -162,7 +164,9 @@ class TileWriter:
     ) -> None:
         arguments = [self.buffer, packed, ahead]
         for operand, _ in self.sweep.operands:
-            arguments += [self.places.pointer(b, operand, row), self.places.stride(operand)]
+            clock = self.clocks[operand]
+            for node in [operand] if clock is None else [operand, clock.mark]:
+                arguments += [self.places.pointer(b, node, row), self.places.stride(node)]
         done = b.append_basic_block("products_done")
         choose = b.switch(count, done)
         for rows in range(1, self.tile.rows + 1):
@@ -289,24 +293,32 @@ class Body:
 def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
     draft, sweep, form = writer.draft, writer.sweep, writer.form
     count = len(sweep.accumulations)
-    arguments = [POINTER, POINTER, POINTER, *([POINTER, INT] * len(sweep.operands))]
+    given = sum(1 if writer.clocks[node] is None else 2 for node, _ in sweep.operands)
+    arguments = [POINTER, POINTER, POINTER, *([POINTER, INT] * given)]
     function = draft.function(f"{sweep.key}_{rows}x{vectors}", arguments)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    buffer, packed, ahead, *operands = function.args
+    buffer, packed, ahead, *places = function.args
+    pairs = zip(places[::2], places[1::2], strict=True)
     b = ir.IRBuilder(function.append_basic_block("entry"))
     zero = ir.Constant(form.vector, [0.0] * form.lanes)
     sums = {(m, a, v): zero for m in range(rows) for a in range(count) for v in range(vectors)}
-    for number, (operand, users) in enumerate(sweep.operands):
-        start, stride = operands[2 * number : 2 * number + 2]
-        depth = draft.size(operand)
-        starts = [
+
+    def row_starts() -> list[ir.Value]:
+        start, stride = next(pairs)
+        return [
             b.gep(start, [b.mul(index(m), stride)], source_etype=form.scalar) for m in range(rows)
         ]
+
+    for operand, users in sweep.operands:
+        depth, clock, starts = draft.size(operand), writer.clocks[operand], row_starts()
         columns = [(a, v) for a, _ in users for v in range(vectors)]
         mine = {(m, n): sums[m, *columns[n]] for m in range(rows) for n in range(len(columns))}
-        given = packed, len(columns), mine, ahead if writer.ahead else None
-        new = accumulate(b, form, starts, index(1), index(depth), *given)
+        weights = packed, len(columns), mine, ahead if writer.ahead else None
+        if clock is None:
+            new = accumulate(b, form, starts, index(1), index(depth), *weights)
+        else:
+            new = accumulate_moving(b, form, clock, row_starts(), starts, depth, *weights)
         sums |= {(m, *columns[n]): value for (m, n), value in new.items()}
         packed = b.gep(packed, [index(depth * len(columns))], source_etype=form.vector)
         ahead = b.gep(ahead, [index(64 * depth)], source_etype=ir.IntType(8))
