@@ -129,7 +129,7 @@ def _solution(problem: Problem) -> dict[str, Array]:
     x = problem.x.double().requires_grad_()
     sequences, _ = enter(x, problem.lengths if problem.ragged else None, False, shape.I)
     call = Call(sequences, None, {k: v.double() for k, v in problem.inputs.items()}, 0)
-    reads = call.read(sequences.x, layer.graph, "forward")
+    reads = call.read(sequences.x, layer.graph, "forward", {})
     state = layer.initial_state(shape.B)
     states = tuple(s[0] for s in (state if isinstance(state, tuple) else (state,)))
     given = Given(shape.T, shape.B, reads, {}, states)
