@@ -21,7 +21,7 @@ def test_its_python_runs(tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert "fused kernels" in capsys.readouterr().out
