@@ -146,7 +146,10 @@ def test_two_runs_and_two_texts_on_a_page(call: Any, trained: Path, tmp_path: Pa
         (["--text", "a", "--file", "b"], 2, "--text or --file"),
         (["--text", ""], 3, "empty"),
         (["--file", "none.txt"], 3, "no file"),
-        (["--text", "abc", "--unit", "c[5]"], 2, "unknown value"),
+        (["--text", "abc", "--unit", "q[5]"], 2, "unknown value"),
+        (["--text", "abc", "--unit", "*[5]"], 2, "means several values"),
+        (["--text", "abc", "--unit", "c[1,2]", "-o", "page.html"], 2, "does not name one unit"),
+        (["--text", "abc", "--unit", "c[", "-o", "page.html"], 2, "is no address"),
         (["--text", "abc", "--unit", "recurrent.0.forward.c"], 2, "does not name one unit"),
         (["--text", "abc", "--unit", "recurrent.0.forward.c[12]"], 2, "there are 0 to 11"),
         (["--text", "abc", "--max", "0"], 2, "--max"),
@@ -155,7 +158,7 @@ def test_two_runs_and_two_texts_on_a_page(call: Any, trained: Path, tmp_path: Pa
         (["--text", "abc", "--compare-text", "", "-o", "page.html"], 2, "second text is empty"),
         (["--text", "abc", "--compare", "none", "-o", "page.html"], 1, "no run in none"),
         (["--text", "abc", "-o", "."], 1, "is a folder"),
-        (["--text", "abc", "-o", "none/page.html"], 1, "none/"),
+        (["--text", "abc", "-o", "none/page.html"], 1, "no folder none for page.html"),
     ],
 )
 def test_mistakes(

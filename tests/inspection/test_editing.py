@@ -582,6 +582,10 @@ def test_a_value_that_does_not_fit_the_call_is_refused(shape: tuple[int, ...]) -
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(UsageError, match="a dict is no model"), recurra.edit({}, {"f": 1.0}):
         pass
+    for edits in (["f"], {3: 1.0}):
+        without = recurra.edit(lstm()[0], edits)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="edits are given as"), without:
+            pass
     without = recurra.edit(nn.Linear(2, 2), {"f": 1.0})
     with pytest.raises(UsageError, match="no recurrent layer"), without:
         pass

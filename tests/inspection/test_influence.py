@@ -92,4 +92,4 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(UsageError, match="projections=0"):
         influence_matrix(layer, x, projections=0)
     with pytest.raises(UsageError, match="needs one tensor"):
-        influence_matrix(layer, (x,))
+        influence_matrix(layer, (x, None))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import pytest
 import torch
@@ -404,6 +404,49 @@ def test_what_cannot_be_recorded_is_refused() -> None:
 
     with pytest.raises(UsageError, match="ran none of its recurrent layers"):
         recurra.record(Idle(), torch.ones(1, 2))
+    with pytest.raises(UsageError, match=r"LSTM has no argument lengths.*pack_padded_sequence"):
+        recurra.record(nn.LSTM(2, 2), torch.ones(3, 1, 2), lengths=[2])
+    for name in (3, [None], ["f", 1.5]):
+        with pytest.raises(UsageError, match="is no address"):
+            recurra.record(recurra.LSTM(2, 2), torch.ones(3, 1, 2), name)  # type: ignore[arg-type]
+
+
+class Compiled:
+    """Ways to compile a model, or a part of it, each by a compiler that fails when it is used."""
+
+    @staticmethod
+    def whole(model: nn.Module) -> nn.Module:
+        return cast(nn.Module, torch.compile(model, backend=unusable))
+
+    @staticmethod
+    def layer(model: nn.Module) -> nn.Module:
+        model.encoder = torch.compile(model.encoder, backend=unusable)
+        return model
+
+    @staticmethod
+    def in_place(model: nn.Module) -> nn.Module:
+        model.compile(backend=unusable)
+        return model
+
+
+def unusable(*_: Any) -> Any:
+    raise AssertionError("compiled")
+
+
+@pytest.mark.parametrize("way", [Compiled.whole, Compiled.layer, Compiled.in_place])
+def test_compiled_models_run_uncompiled(way: Callable[[nn.Module], nn.Module]) -> None:
+    torch.manual_seed(0)
+    model, x = Model(nn.LSTM).eval(), torch.randn(T, B, I)
+    plain = recurra.record(model, x)
+    compiled = way(model)
+    seen = recurra.record(compiled, x)
+    assert list(seen.values) == list(plain.values)
+    assert all(torch.equal(seen[address], plain[address]) for address in plain.values)
+    assert "rnn.0.forward.f" in recurra.record(torch.compile(nn.LSTM(I, H)), x)
+    with recurra.edit(compiled, {"encoder.0.forward.f": 1.0}):
+        assert bool((recurra.record(compiled, x, "encoder.*.f")["encoder.0.forward.f"] == 1).all())
+    with pytest.raises(Exception, match="compiled"):  # outside, it is what it was
+        compiled(x)
 
 
 # Decoders and maps

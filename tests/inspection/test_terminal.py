@@ -152,8 +152,9 @@ def test_numbers_are_shown_without_a_text() -> None:
 def test_a_row_ends_where_it_ends() -> None:
     layer = recurra.GRU(3, 4)
     recording = recurra.record(layer, torch.randn(9, 2, 3), lengths=[9, 4])
-    values, _ = unit_values(recording, "rnn.0.forward.h[2]", row=1)
+    values, scale = unit_values(recording, "rnn.0.forward.h[2]", row=1)
     assert len(values) == 4
+    assert unit_values(recording, "h[2]", row=1) == (values, scale)
     printed(Report(recording, row=1))
 
 
@@ -162,7 +163,8 @@ def test_a_row_ends_where_it_ends() -> None:
     [
         ("recurrent.1.forward.c", UsageError, "does not name one unit"),
         ("recurrent.1.forward.c[1:3]", UsageError, "does not name one unit"),
-        ("recurrent.1.forward.c[9]", UsageError, "there are 0 to 6"),
+        ("recurrent.1.forward.c[9]", UsageError, r"^recurrent\.1\.forward\.c\[9\]: .* 0 to 6\.$"),
+        ("c[1]", UsageError, "means several values"),
         ("recurrent.9.forward.c[1]", UnknownNameError, "unknown value"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,15 @@ import torch
 import recurra
 from recurra.data import UnknownCharacterWarning
 from recurra.errors import UnknownNameError, UsageError
-from recurra.inspection import Hold, load_recording
+from recurra.inspection import (
+    Hold,
+    gradients_through_time,
+    influence_matrix,
+    integrated_gradients,
+    load_recording,
+    spectral_radii,
+)
+from recurra.inspection import measure as measured
 from recurra.training import LoadedText, RunConfig, load, train_text
 
 TEXT = "the cat sat on the mat. a rat ate the oat.\n" * 30
@@ -52,6 +61,27 @@ def test_each_character_with_what_the_model_expected_after_it(
     assert load_recording(tmp_path / "some.safetensors").items == recording.items
 
 
+def test_measures_read_a_text_as_the_model_does(run: LoadedText) -> None:
+    text = "the cat\n"
+    tokens = run.inputs(text)
+    assert tokens[:, 0].tolist() == run.vocabulary.encode(text).tolist()
+    for measure in (gradients_through_time, integrated_gradients, influence_matrix):
+        own, of_tokens = measure(run, text), measure(run.model, tokens)
+        torch.testing.assert_close(as_tensor(own), as_tensor(of_tokens), rtol=0, atol=0)
+    assert spectral_radii(run) == spectral_radii(run.model)
+    found = {one.key: one for one in measured(run.record(text), tokens)}
+    assert not found["influence"].missing
+    assert found["influence"].matrix is not None
+    with pytest.raises(UsageError, match="no text to read"):
+        gradients_through_time(run, "")
+
+
+def as_tensor(found: Any) -> torch.Tensor:
+    if isinstance(found, dict):
+        return torch.cat([one.values for one in found.values()], -1)
+    return found if isinstance(found, torch.Tensor) else found.values
+
+
 def test_a_long_text_in_one_call(run: LoadedText) -> None:
     name = "recurrent.1.forward.c"
     recording = run.record(TEXT * 8, name)
@@ -64,7 +94,7 @@ def test_what_it_does_not_know(run: LoadedText) -> None:
     with pytest.warns(UnknownCharacterWarning, match="'ß'"):
         recording = run.record("caß")
     assert recording.items == (("c", "a", "ß"),)
-    with pytest.raises(UsageError, match="no text to record"):
+    with pytest.raises(UsageError, match="no text to read"):
         run.record("")
     with pytest.raises(UnknownNameError, match="recurrent"):
         run.record("cat", "recurrent.2.forward.f")

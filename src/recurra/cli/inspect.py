@@ -16,8 +16,6 @@ from recurra.cli.output import JSON, print_json
 from recurra.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from recurra.inspection.findings import Finding
     from recurra.inspection.gradients import Gradient
     from recurra.inspection.recording import Recording
@@ -119,7 +117,7 @@ def _check(
 
     Raises:
         UsageError: an option that needs a page without one.
-        RunError: the page is there already.
+        RunError: the page is there already, or there is no folder for it.
     """
     if out is None and (overwrite or compare is not None or compare_text is not None):
         raise UsageError("--overwrite and --compare are about a page. Name it with -o page.html.")
@@ -127,6 +125,8 @@ def _check(
         raise UsageError("the second text is empty. Give one behind --compare-text.")
     if out is not None and out.is_dir():
         raise RunError(f"{out} is a folder. Give the name of a file, such as page.html.")
+    if out is not None and not out.parent.is_dir():
+        raise RunError(f"there is no folder {out.parent} for {out.name}. Make it, or name another.")
     if out is not None and out.exists() and not overwrite:
         raise RunError(f"{out} is there already. Replace it with --overwrite, or name another one.")
 
@@ -169,15 +169,7 @@ def _gradients(loaded: LoadedText, text: str) -> dict[str, Gradient]:
 
     if len(text) < 2:
         return {}
-    return gradients_through_time(loaded.model, _tokens(loaded, text))
-
-
-def _tokens(loaded: LoadedText, text: str) -> tuple[Tensor]:
-    """What the model reads: (T, 1)."""
-    import torch
-
-    tokens = torch.from_numpy(loaded.vocabulary.encode(text)).unsqueeze(1)
-    return (tokens.to(loaded.device),)
+    return gradients_through_time(loaded.model, loaded.inputs(text))
 
 
 class _Seen(NamedTuple):
@@ -191,17 +183,18 @@ class _Seen(NamedTuple):
         from recurra.inspection.measuring import measure
 
         recording = loaded.record(text)
-        return cls(recording, measure(recording, _tokens(loaded, text)))
+        return cls(recording, measure(recording, loaded.inputs(text)))
 
 
 def _write_page(out: Path, runs: tuple[str, str], seen: Sequence[_Seen], unit: str | None) -> None:
     """Write the page of a recording, or of two side by side, whole or not at all."""
     import os
 
+    from recurra.inspection.one_unit import one_unit
     from recurra.inspection.page import to_html
 
     first, second = seen[0], seen[1] if len(seen) > 1 else None
-    chosen = unit.partition("[")[2].rstrip("]") if unit else ""
+    units = () if unit is None else (one_unit(first.recording.values, unit)[1],)
     draft = out.with_name(f".{out.name}.tmp")
     draft.unlink(missing_ok=True)  # of a run that was killed
     try:
@@ -213,9 +206,11 @@ def _write_page(out: Path, runs: tuple[str, str], seen: Sequence[_Seen], unit: s
             compare_findings=() if second is None else second.findings,
             titles=runs,
             title=f"Inside {runs[0]}",
-            units=(int(chosen),) if chosen else (),
+            units=units,
         )
         os.replace(draft, out)
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error.strerror}. Name another place.") from error
     finally:
         draft.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from recurra.errors import UsageError
 
 _UNITS = re.compile(r"^(?P<rest>[^\[\]]+)\[(?P<units>[0-9:,\s]*)\]$")
+_NONE = "{!r} is no address; write it as 'rnn.0.forward.f', or 'f'."
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,40 @@ class Address:
             size: H, for ranges that are open at their end, such as "[3:]".
 
         Raises:
-            UsageError: the units are none.
+            UsageError: the units are none, or the address is no text.
         """
         units = None
+        if not isinstance(text, str):
+            raise UsageError(_NONE.format(text))
         if text.endswith("]") or "[" in text:
             found = _UNITS.match(text)
             if not found:
                 raise UsageError(
                     f"{text!r} is no address; units are written as [17], [3:10], [1,5]."
                 )
-            text, units = found["rest"], _units(found["units"], size, text)
+            text = found["rest"]
+            units = _units(found["units"], size, text)
         part, _, value = text.rpartition(".")
         return cls(part or "*", value, units)
 
     def matches(self, part: str, value: str) -> bool:
         """Whether this pattern means a value of a part."""
         return fnmatchcase(f"{part}.{value}", f"{self.part}.{self.value}")
+
+
+def parsed(names: str | Iterable[str] | None) -> list[Address] | None:
+    """The patterns that were asked for, one or several; None for everything.
+
+    Raises:
+        UsageError: one of them is none.
+    """
+    if names is None:
+        return None
+    try:
+        several = [names] if isinstance(names, str) else list(names)
+    except TypeError:
+        raise UsageError(_NONE.format(names)) from None
+    return [Address.parse(name) for name in several]
 
 
 def chosen(patterns: Iterable[Address] | None, part: str, values: Iterable[str]) -> tuple[str, ...]:

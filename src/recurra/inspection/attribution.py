@@ -81,7 +81,7 @@ def gradient_times_input(
 
 
 def integrated_gradients(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     score: Score = None,
     baseline: Baseline = 0.0,
@@ -120,7 +120,7 @@ def integrated_gradients(
 
 @torch.no_grad()
 def occlusion(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     score: Score = None,
     baseline: Baseline = 0.0,

@@ -89,7 +89,8 @@ def edit(
     those of one value in their own; an inner block acts on what an outer one has left.
 
     Args:
-        model: a module with recurrent layers of recurra or torch, or what `recurra.load` gave.
+        model: a module with recurrent layers of recurra or torch, or what `recurra.load` gave;
+            within the block nothing runs compiled.
         edits: by address or pattern ("rnn.0.forward.f", "*.f", "c[17]"): a number or tensor at
             which the value is held, or a `Hold`, `Scale` or `Add`. "f_pre" is f before its
             activation; a state is its value after the step, before zoneout. (The state before the
@@ -112,6 +113,8 @@ def edit(
         >>> output[..., 3].count_nonzero(1).tolist()
         [2, 2, 0, 0, 0]
     """
+    if not isinstance(edits, Mapping) or not all(isinstance(text, str) for text in edits):
+        raise UsageError("edits are given as {address: value}, such as {'rnn.0.forward.f': 1.0}.")
     wanted = [_Edit.of(text, value, steps) for text, value in edits.items()]
     own, known, met = Editing(), list[str](), set[_Edit]()
 

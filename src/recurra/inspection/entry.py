@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from recurra.errors import UsageError
-from recurra.inspection.layers import visited
+from recurra.inspection.layers import reading, visited
 from recurra.inspection.model_output import batch_first, first_tensor
 from recurra.inspection.recorder import called, evaluating
 from recurra.nn.sequence import Lengths, counted
@@ -40,7 +40,8 @@ class Entry:
         UsageError: the first input is packed, or items that no or several embeddings read.
     """
 
-    def __init__(self, model: nn.Module, inputs: Any, lengths: Lengths) -> None:
+    def __init__(self, model: Any, inputs: Any, lengths: Lengths) -> None:
+        model, inputs = reading(model, inputs)
         first = next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs
         first = first[0] if isinstance(first, tuple) and type(first) is tuple else first
         if isinstance(first, PackedSequence):

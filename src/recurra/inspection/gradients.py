@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Expression, Graph
 from recurra.graph.expression import rebuild, with_args
-from recurra.inspection.address import Address
-from recurra.inspection.layers import visited
+from recurra.inspection.address import Address, parsed
+from recurra.inspection.layers import reading, visited
 from recurra.inspection.model_output import default_loss
 from recurra.inspection.recorder import called, evaluating
 from recurra.nn.sequence import Lengths, Sequences
@@ -84,7 +84,7 @@ class Gradient:
 
 
 def gradients_through_time(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     states: str | Iterable[str] | None = None,
     loss: Loss | None = None,
@@ -121,8 +121,8 @@ def gradients_through_time(
         >>> found["rnn.0.forward.h"].verdict
         'vanishing'
     """
-    texts = [states] if isinstance(states, str) else states
-    tape = _Tape(None if texts is None else [Address.parse(text) for text in texts])
+    model, inputs = reading(model, inputs)
+    tape = _Tape(parsed(states))
     with torch.enable_grad(), evaluating(model), visited(model, tape.visitor, replacing=True):
         output = called(model, inputs, lengths)
         tape.check(model)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra.errors import UsageError
 from recurra.inspection.entry import AT_ONCE, Entry
+from recurra.inspection.layers import reading
 from recurra.inspection.model_output import sequence
 from recurra.nn.sequence import Lengths
 
 
 def influence_matrix(
-    model: nn.Module,
-    inputs: Tensor,
+    model: Any,
+    inputs: Any,
     row: int = 0,
     lengths: Lengths = None,
     *,
@@ -29,9 +32,10 @@ def influence_matrix(
     the fused kernels.
 
     Args:
-        model: a layer of recurra or torch, or a module with some; run in evaluation mode. It gives
-            out a sequence, (T, B, V) or (B, T, V).
-        inputs: (T, B, I) or (B, T, I), or items (T, B) or (B, T) that the model embeds.
+        model: a layer of recurra or torch, or a module with some, or what `recurra.load` gave; run
+            in evaluation mode. It gives out a sequence, (T, B, V) or (B, T, V).
+        inputs: (T, B, I) or (B, T, I), or items (T, B) or (B, T) that the model embeds; a text for
+            what `recurra.load` gave.
         row: which sequence of the batch.
         lengths: (B,) as for `record`.
         projections: None for the exact norms, by T * V products. A number k for an estimate by
@@ -46,6 +50,9 @@ def influence_matrix(
     Raises:
         UsageError: several inputs, no sequence as output, or numbers out of range.
     """
+    model, inputs = reading(model, inputs)
+    if type(inputs) is tuple and len(inputs) == 1:
+        (inputs,) = inputs
     if not isinstance(inputs, Tensor) or inputs.dim() not in (2, 3):
         raise UsageError("the influence matrix needs one tensor as input: (T, B, I) or items.")
     if projections is not None and projections < 1:

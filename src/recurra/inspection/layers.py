@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,6 +33,18 @@ def module_of(model: Any) -> nn.Module:
     raise UsageError(f"a {type(model).__name__} is no model; give a torch.nn.Module or a run.")
 
 
+def reading(model: Any, inputs: Any) -> tuple[nn.Module, Any]:
+    """The module behind a model, and its inputs: a text becomes what a run reads of it.
+
+    Raises:
+        UsageError: as `module_of`.
+    """
+    own = getattr(model, "inputs", None)
+    if isinstance(inputs, str) and callable(own) and not isinstance(model, nn.Module):
+        inputs = own(inputs)
+    return module_of(model), inputs
+
+
 def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
     """The recurrent layers of a model by their path, in its own order.
 
@@ -39,7 +52,7 @@ def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
         UsageError: there is none.
     """
     found = {
-        path or ROOT: module
+        _own_path(path) or ROOT: module
         for path, module in model.named_modules()
         if isinstance(module, Weighted | nn.RNNBase)
     }
@@ -51,11 +64,23 @@ def layers(model: nn.Module) -> dict[str, Weighted | nn.RNNBase]:
     return found
 
 
+def _own_path(path: str) -> str:
+    """The path without what torch.compile wraps around a module."""
+    return ".".join(name for name in path.split(".") if name != "_orig_mod")
+
+
+def _eager() -> AbstractContextManager[object]:
+    """Within it nothing runs as torch.compile made it: compiled code would not meet a visitor."""
+    if "torch._dynamo" not in sys.modules:  # nothing was compiled, and its import takes seconds
+        return nullcontext()
+    return torch.compiler.set_stance("force_eager")
+
+
 @contextmanager
 def visited(
     model: nn.Module, visitor: Callable[[str, Weighted], Visitor], replacing: bool
 ) -> Iterator[None]:
-    """Within it, each recurrent layer of the model has a visitor.
+    """Within it, each recurrent layer of the model has a visitor, and nothing runs compiled.
 
     Args:
         model: any module.
@@ -67,6 +92,7 @@ def visited(
         UsageError: the model has no recurrent layer.
     """
     with ExitStack() as stack:
+        stack.enter_context(_eager())
         for path, module in layers(model).items():
             if isinstance(module, Weighted):
                 layer = module

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recurra.backends.rules import RULES
 from recurra.graph import Expression, Graph
@@ -14,11 +15,11 @@ from recurra.graph.expression import walk
 from recurra.graph.facts import Variation, variation
 from recurra.graph.text import expression_text
 from recurra.inspection.evaluation import weighted, weights_of
-from recurra.inspection.layers import layers
+from recurra.inspection.layers import layers, module_of
 
 
 @torch.no_grad()
-def spectral_radii(model: nn.Module) -> dict[str, float]:
+def spectral_radii(model: Any) -> dict[str, float]:
     """The largest absolute eigenvalue of what multiplies the state, by address.
 
     For a plain recurrent network with tanh, gradients vanish for certain if the largest singular
@@ -27,7 +28,7 @@ def spectral_radii(model: nn.Module) -> dict[str, float]:
     cell it is a number for comparison, since gates scale what passes.
 
     Args:
-        model: a layer of recurra or torch, or a module with some.
+        model: a layer of recurra or torch, or a module with some, or what `recurra.load` gave.
 
     Returns:
         by address, as "rnn.0.forward.U_f" or "rnn.0.forward.U_n - transpose(U_n)": square matrices
@@ -39,7 +40,7 @@ def spectral_radii(model: nn.Module) -> dict[str, float]:
         UsageError: the model has no recurrent layer.
     """
     found = {}
-    for path, layer in layers(model).items():
+    for path, layer in layers(module_of(model)).items():
         own = weighted(layer)
         for place, direction, _ in own.places():
             known = weights_of(own, place, direction)
@@ -77,7 +78,7 @@ def recurrent_weights(graph: Graph) -> Mapping[str, Expression]:
     Matrices in a product with a value that a state enters; vectors in an elementwise product with
     a state itself.
     """
-    nodes = walk(graph.roots)
+    nodes = walk([*(value for _, value in graph.named), *graph.roots])  # as the equations go
     varies = variation(nodes)
     found: dict[str, Expression] = {}
     for node in nodes:

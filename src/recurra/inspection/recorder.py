@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from recurra.errors import UnknownNameError, UsageError
 from recurra.graph import Graph
-from recurra.inspection.address import Address, chosen
+from recurra.inspection.address import Address, chosen, parsed
 from recurra.inspection.layers import module_of, visited
 from recurra.inspection.recording import Part, Recording
 from recurra.inspection.values import observable, showing
@@ -31,18 +32,21 @@ def record(
     Args:
         model: a layer of recurra, or any module that contains some, or `torch.nn.RNN`, `LSTM` and
             `GRU`. Layers of torch run once more through recurra's cells, from their own weights;
-            what both give out is checked to be equal. Or what `recurra.load` gave, or anything
-            else with a method `record(inputs, names)`, which then does it.
+            what both give out is checked to be equal. A compiled model runs uncompiled. Or what
+            `recurra.load` gave (its input is a text), or anything else with a method
+            `record(inputs, names)`, which then does it.
         inputs: what the model takes: one argument, a tuple of them, or a mapping of them by name.
         names: what to keep: addresses or patterns, as "rnn.0.forward.f", "*.f", "f", "*_pre"; None
-            for all values, before and after their activations. Few cost next to nothing.
-        lengths: (B,) steps of each row, given to the model as `lengths=`.
+            for all values, before and after their activations. Few cost next to nothing. All
+            units are kept, also where an address names some.
+        lengths: (B,) steps of each row, given to the model as `lengths=`; for layers of torch give
+            packed inputs instead.
 
     Returns:
         the recording; its tensors keep their gradients where those are being recorded.
 
     Raises:
-        UsageError: the model has no recurrent layer, or ran none of them.
+        UsageError: the model has no recurrent layer, or ran none of them, or takes no lengths.
         UnknownNameError: a name that means no value of the model.
         WeightsError: a layer of torch whose equations give out something else than it does.
 
@@ -55,10 +59,7 @@ def record(
     own = getattr(model, "record", None)
     if callable(own) and not isinstance(model, nn.Module):
         return _checked(own(inputs, names))
-    model, patterns = module_of(model), None
-    if names is not None:
-        patterns = [Address.parse(name) for name in ([names] if isinstance(names, str) else names)]
-    tape = Tape(patterns)
+    model, tape = module_of(model), Tape(parsed(names))
     with evaluating(model), visited(model, tape.visitor, replacing=False):
         output = called(model, inputs, lengths)
     return tape.recording(model, output)
@@ -82,13 +83,27 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def called(model: nn.Module, inputs: Any, lengths: Lengths) -> Any:
-    """What the model gives out for `inputs`; see `record`."""
+    """What the model gives out for `inputs`; see `record`.
+
+    Raises:
+        UsageError: it takes no lengths.
+    """
     further = {} if lengths is None else {"lengths": lengths}
+    if further and not _takes_lengths(model):
+        raise UsageError(
+            f"{type(model).__name__} has no argument lengths. Give it what "
+            "torch.nn.utils.rnn.pack_padded_sequence makes of inputs and lengths, and no lengths."
+        )
     if isinstance(inputs, Mapping):
         return model(**inputs, **further)
     if type(inputs) is tuple:
         return model(*inputs, **further)
     return model(inputs, **further)
+
+
+def _takes_lengths(model: nn.Module) -> bool:
+    taken = signature(model.forward).parameters
+    return "lengths" in taken or any(one.kind is one.VAR_KEYWORD for one in taken.values())
 
 
 class Tape:

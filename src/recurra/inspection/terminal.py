@@ -12,11 +12,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from recurra.errors import UsageError
-from recurra.inspection.address import Address
 from recurra.inspection.coloured import coloured
 from recurra.inspection.gradients import Gradient
 from recurra.inspection.health import Health, check_health
+from recurra.inspection.one_unit import one_unit
 from recurra.inspection.part_table import Look, part_table
 from recurra.inspection.predictions import Prediction, predictions
 from recurra.inspection.ranges import bounds, within
@@ -91,29 +90,28 @@ def look_of(console: Console) -> Look:
 
 
 def unit_values(recording: Recording, unit: str, row: int = 0) -> tuple[list[float], Scale]:
-    """The values of one unit at each step of a row, and the scale of their colours.
+    """The values of one unit (see `one_unit`) at each step, and the scale of their colours.
 
     A gate has the scale 0 to 1, what cannot leave -1 to 1 has that; all else ends at the largest
     absolute value in this row.
 
     Raises:
         UnknownNameError: it was not recorded.
-        UsageError: the address does not name one unit.
+        UsageError: the address names several, or none.
     """
-    values = recording[unit]
-    if values.dim() != 3 or values.shape[-1] != 1 or Address.parse(unit).units is None:
-        raise UsageError(f"{unit!r} does not name one unit. Write it behind, such as [17].")
-    numbers = values[recording.alive[:, row], row, 0].tolist()
-    part, _, name = unit.partition("[")[0].rpartition(".")
+    address, chosen = one_unit(recording.values, unit)
+    numbers = recording[address][recording.alive[:, row], row, chosen].tolist()
+    called = f"{address}[{chosen}]"
+    part, _, name = address.rpartition(".")
     graph = recording.parts[part].graph
     node = dict(graph.named).get(name)
     known = (-math.inf, math.inf) if node is None else bounds(graph)[node]
     if within(known, 0, 1):
-        return numbers, from_zero_to_one(f"{unit}, scale 0 to 1")
+        return numbers, from_zero_to_one(f"{called}, scale 0 to 1")
     if within(known, -1, 1):
-        return numbers, around_zero(f"{unit}, scale -1 to 1", 1.0)
+        return numbers, around_zero(f"{called}, scale -1 to 1", 1.0)
     most = max((abs(number) for number in numbers if math.isfinite(number)), default=1.0)
-    return numbers, around_zero(f"{unit}, scale ±{most:.3g} (the largest here)", most)
+    return numbers, around_zero(f"{called}, scale ±{most:.3g} (the largest here)", most)
 
 
 def _text(report: Report, found: Sequence[Prediction], look: Look) -> Iterator[Text]:

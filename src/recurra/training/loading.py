@@ -59,6 +59,16 @@ class LoadedText:
         tokens = generate(self.model, self.vocabulary, prompt, max_new, *chance)
         return "".join(token.characters[0] for token in tokens)
 
+    def inputs(self, text: str) -> torch.Tensor:
+        """(T, 1): what the model reads of a text, as the measures of `recurra.inspection` take it.
+
+        Raises:
+            UsageError: the text is empty.
+        """
+        if not isinstance(text, str) or not text:
+            raise UsageError("there is no text to read; give at least one character.")
+        return torch.from_numpy(self.vocabulary.encode(text))[:, None].to(self.device)
+
     def record(self, text: str, names: str | Iterable[str] | None = None) -> Recording:
         """Read a text and keep the values of the recurrent layers, as `recurra.record` does.
 
@@ -75,10 +85,8 @@ class LoadedText:
             UsageError: the text is empty.
             UnknownNameError: a name that means no value of the model.
         """
-        if not text:
-            raise UsageError("there is no text to record; give at least one character.")
+        tokens = self.inputs(text)
         warn_of_unknown(self.vocabulary.unknown(text))
-        tokens = torch.from_numpy(self.vocabulary.encode(text))[:, None].to(self.device)
         with torch.no_grad():
             recording = record(self.model, tokens, names)
         items, symbols = (tuple(text),), self.vocabulary.symbols

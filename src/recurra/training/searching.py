@@ -15,6 +15,7 @@ from recurra.data.text import TextBlocks, open_text
 from recurra.data.vocabulary import warn_of_unknown
 from recurra.errors import UnknownNameError, UsageError
 from recurra.inspection.address import Address
+from recurra.inspection.one_unit import one_unit, one_value
 from recurra.inspection.ranking import highest
 from recurra.training.loading import LoadedText, load
 from recurra.training.reading import Told, recorded, states_of
@@ -147,25 +148,12 @@ def _wanted(loaded: LoadedText, unit: str | None, of: str | None) -> tuple[str, 
         last = list(first.parts)[-1]
         graph = first.parts[last].graph
         of = next(f"{last}.{name}" for name, node in graph.named if node == graph.output)
-    given = unit or of or ""
-    wanted = Address.parse(given)
-    found = [text for text in first.values if wanted.matches(*text.rsplit(".", 1))]
-    if not found:
-        raise UnknownNameError("value", given.partition("[")[0], first.values)
-    if len(found) > 1:
-        raise UsageError(f"{given!r} means several values: {', '.join(found)}. Name one of them.")
-    if first.values[found[0]].dim() != 3:
-        raise UsageError(f"{found[0]} is a matrix for each step; only vectors are searched.")
-    size = first.values[found[0]].shape[-1]
-    units = Address.parse(given, size).units
-    if unit is None:
-        if units is not None:
-            raise UsageError(f"{given!r} names units, but states are compared as a whole.")
-        return found[0], 0
-    if units is None or len(units) != 1:
-        example = f"{found[0]}[{min(17, size - 1)}]"
-        raise UsageError(f"{unit!r} does not name one unit. Write it behind: {example}.")
-    return found[0], units[0]
+    given = of or ""
+    if unit is not None:
+        return one_unit(first.values, unit)
+    if Address.parse(given).units is not None:
+        raise UsageError(f"{given!r} names units, but states are compared as a whole.")
+    return one_value(first.values, given), 0
 
 
 def _query(loaded: LoadedText, words: str, value: str) -> NDArray[np.float32]:
