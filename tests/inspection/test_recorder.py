@@ -442,11 +442,9 @@ def test_compiled_models_run_uncompiled(way: Callable[[nn.Module], nn.Module]) -
     seen = recurra.record(compiled, x)
     assert list(seen.values) == list(plain.values)
     assert all(torch.equal(seen[address], plain[address]) for address in plain.values)
-    assert "rnn.0.forward.f" in recurra.record(torch.compile(nn.LSTM(I, H)), x)
+    assert "rnn.0.forward.f" in recurra.record(torch.compile(nn.LSTM(I, H), backend=unusable), x)
     with recurra.edit(compiled, {"encoder.0.forward.f": 1.0}):
         assert bool((recurra.record(compiled, x, "encoder.*.f")["encoder.0.forward.f"] == 1).all())
-    with pytest.raises(Exception, match="compiled"):  # outside, it is what it was
-        compiled(x)
 
 
 # Decoders and maps
