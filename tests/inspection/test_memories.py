@@ -27,7 +27,7 @@ PUBLISHED = {
     "lstm_nested": ("i f o i_c f_c o_c", "m: f_c"),
     "gru": ("r z", "h: z"),
     "mgu": ("f", "h: 1 - f"),
-    "minlstm": ("f i", "h: f / (f + i)"),
+    "minlstm": ("f i", "h: f"),
     "hgrn": ("f", "h: cosine * f, m: cosine * f"),
     "rhn_2": ("t_1 t_2", "s: (1 - t_1) * (1 - t_2)"),
     "rg_lru": ("r i a", "h: a"),

@@ -333,3 +333,19 @@ def test_it_learns_to_copy_the_memory(order):
         optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-10:]) / 10 < 0.3 * losses[0]
+
+
+@ORDERS
+def test_a_step_over_a_memory_that_is_not_prepared_says_what_to_do(order):
+    decoder, (x, memory) = decoder_of(order), given()
+    with pytest.raises(UsageError, match=r"layer\.prepare\(tensor\)"):
+        decoder.step(x[0], memory)
+    query = torch.zeros(B, H, dtype=torch.float64)
+    with pytest.raises(UsageError, match=r"layer\.prepare\(tensor\)"):
+        decoder.attention(query, memory)
+
+
+@ORDERS
+def test_no_attention_is_an_unknown_one(order):
+    with pytest.raises(UsageError, match=r"unknown attention 'None'\. Known: additive"):
+        order("gru", I, H, M, attention=None)

@@ -40,3 +40,14 @@ def test_the_decay_of_rg_lru_starts_near_one() -> None:
     a = torch.exp(-8 * torch.nn.functional.softplus(Recurrent("rg_lru", 2, 500).weight("v_a")))
     assert a.min() > 0.895
     assert a.max() < 0.9991
+
+
+def test_bistable_and_oscillating_units_start_as_in_their_authors_programs() -> None:
+    torch.manual_seed(0)
+    brc, unicornn = Recurrent("brc", 2, 500), Recurrent("unicornn", 2, 500)
+    assert all(brc.weight(name).eq(1).all() for name in ("u_a", "u_c"))
+    w, c = unicornn.weight("u_z"), unicornn.weight("v_z")
+    assert 0 <= w.min() < 0.1
+    assert 0.9 < w.max() <= 1
+    assert -0.1 <= c.min() < -0.09
+    assert 0.09 < c.max() <= 0.1

@@ -68,7 +68,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "relu": torch.relu,
-    "softplus": lambda a: F.softplus(a, threshold=1e9),  # no straight line above a threshold
+    "softplus": lambda a: F.softplus(a, threshold=40),  # above it log(1 + exp(a)) rounds to a
     "floor": torch.floor,
     "sum": lambda a: a.sum(-1, keepdim=True),
     "mean": lambda a: a.mean(-1, keepdim=True),

@@ -1,6 +1,7 @@
 """Bistable recurrent cell. Vecoven, Ernst & Drion 2021, PLOS ONE 16(6), e0252676.
 
-The printed equations have no bias; those of the gates are from the authors' program.
+The printed equations have no bias; those of the gates, and the initial values, are from the
+authors' program.
 """
 
 from recurra.graph import cell, sigmoid, tanh
@@ -9,7 +10,7 @@ from recurra.graph import cell, sigmoid, tanh
 @cell(
     state="h",
     year=2021,
-    init={"W_*": "xavier_uniform", "b_*": 0.0},
+    init={"W_*": "xavier_uniform", "u_*": 1.0, "b_*": 0.0},
     purpose="memory that lasts: each unit holds one of two values for any time, by itself",
     cite="vecoven2021",
 )

@@ -2,7 +2,7 @@
 
 Up to nine modules of equal size with the periods T_h of 1, 2, 4, ..., 256 steps; a unit moves when
 its period divides t, which counts from 0, and rests where r is 1. M_h lets a module read itself
-and slower ones.
+and slower ones: of U_h, counted whole, 5/9 is used with nine modules.
 """
 
 from recurra.graph import cell, floor, tanh, where

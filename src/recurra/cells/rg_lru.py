@@ -2,7 +2,9 @@
 
 c is 8. The decay is written as in the paper's appendix, exp(-c softplus(v_a) r), whose v_a has the
 opposite sign of equation 3's. A matrix W_u leads x to the units, as the layer before it does. V_r
-and V_i are full; in the authors' program they have blocks on the diagonal only.
+and V_i are full; in the authors' program they have blocks on the diagonal only. At the start
+exp(-c softplus(v_a)) lies between 0.9 and 0.999, as in the paper; in that program it is the decay
+without c that does.
 """
 
 from recurra.graph import cell, exp, sigmoid, softplus, sqrt

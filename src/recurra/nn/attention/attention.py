@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from recurra.errors import ShapeError
-from recurra.nn.attention.memory import Memory, rows_first, weights_of
+from recurra.nn.attention.memory import Memory, check_prepared, rows_first, weights_of
 from recurra.nn.sequence import Lengths
 from recurra.nn.weighted import count
 
@@ -96,8 +96,10 @@ class Attention(nn.Module, ABC):
             context: (B, M), 0 for a row without vectors; weights: (B, S).
 
         Raises:
+            UsageError: a memory that is not prepared.
             ShapeError: a query or weights of another shape.
         """
+        check_prepared(memory)
         if tuple(query.shape) != (memory.rows, self.query_size):
             raise ShapeError(
                 f"the query has the shape {tuple(query.shape)}; (B, Q) is "

@@ -14,7 +14,7 @@ from recurra.graph import Cell
 from recurra.nn import start as starting
 from recurra.nn.attention.attention import Attention
 from recurra.nn.attention.forms import attention_of
-from recurra.nn.attention.memory import Memory
+from recurra.nn.attention.memory import Memory, check_prepared
 from recurra.nn.attention.stepping import States, Stepping, check_steppable
 from recurra.nn.recurrent import Recurrent
 from recurra.nn.sequence import Lengths, enter
@@ -203,8 +203,10 @@ class Decoder(nn.Module, ABC):
             output: (B, O); state: as in `forward`; weights: (B, S).
 
         Raises:
+            UsageError: a memory that is not prepared.
             ShapeError: a tensor of another shape than needed.
         """
+        check_prepared(memory)
         if x.dim() != 2 or x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"x has the shape {tuple(x.shape)}; a step reads (B, I) with I = {self.input_size}."

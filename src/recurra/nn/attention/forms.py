@@ -157,5 +157,5 @@ def attention_of(form: str | Attention, query_size: int, memory_size: int, units
         "location": lambda: LocationAware(query_size, memory_size, units),
     }
     if form not in forms:
-        raise UnknownNameError("attention", form, forms)
+        raise UnknownNameError("attention", str(form), forms)
     return forms[form]()

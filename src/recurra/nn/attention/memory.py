@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from recurra.errors import UsageError
 from recurra.nn.sequence import Lengths, counted
 
 
@@ -44,6 +45,19 @@ class Memory:
         alive = None if self.alive is None else self.alive.index_select(0, rows)
         values, keys = (part.index_select(0, rows) for part in (self.values, self.keys))
         return replace(self, values=values, keys=keys, alive=alive)
+
+
+def check_prepared(memory: object) -> None:
+    """Refuse what is not a `Memory`.
+
+    Raises:
+        UsageError: it is a tensor, or something else.
+    """
+    if not isinstance(memory, Memory):
+        raise UsageError(
+            f"the memory is a {type(memory).__name__}; a single step looks at a prepared one. "
+            "Prepare it once for all steps: memory = layer.prepare(tensor)."
+        )
 
 
 def rows_first(memory: Tensor, lengths: Lengths) -> tuple[Tensor, Tensor | None]:
