@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from recurra.inspection import measure, record
+from recurra.inspection import gradient_times_input, measure, record
 from recurra.inspection.measuring import MOST
 from recurra.inspection.remembering import memory_finding
 from recurra.inspection.verdicts import in_steps
@@ -86,3 +87,18 @@ def test_what_cannot_be_computed_says_why(run):
     assert "is not f * c" in found("remembered", random).missing
     elman = measure(recorded(steps=9, cell="elman"))
     assert "no state here" in found("remembered", elman).missing
+
+
+def test_where_integrated_gradients_miss_the_score_the_gradient_times_the_input_is_told(run):
+    """Weights of 100 make a way from 0 that no sum of 50 points follows."""
+    recording, items = run
+    wild = copy.deepcopy(recording.model)
+    with torch.no_grad():
+        for parameter in wild.recurrent.parameters():
+            parameter.mul_(100)
+    findings = measure(record(wild, items), items)
+    integrated = found("Integrated-gradients", findings)
+    assert "nothing can be read from them" in integrated.missing
+    curve = torch.tensor(found("Gradient-times-input", findings).series[0].values)
+    expected = gradient_times_input(wild, items).steps[:, 0].double()
+    torch.testing.assert_close(curve.double(), expected, atol=1e-6, rtol=1e-6)

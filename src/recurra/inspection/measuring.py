@@ -52,27 +52,37 @@ def measure(
         return tuple(one for one in told if one.key != "gradient") + further
     return (
         *findings(recording, check_health(recording), gradients, row),
-        _attribution(recording, inputs, lengths, row),
+        *_attribution(recording, inputs, lengths, row),
         _influence(recording, inputs, lengths, row),
     )
 
 
-def _attribution(recording: Recording, inputs: Any, lengths: Lengths, row: int) -> Finding:
-    """What the last prediction owes to each input; the cheaper measure for a long sequence."""
-    model = recording.model
-    if recording.steps > MOST:
-        return attribution_finding(
-            "Gradient times input",
-            _GRADIENT,
-            lambda: gradient_times_input(model, inputs, lengths=lengths),
+def _attribution(
+    recording: Recording, inputs: Any, lengths: Lengths, row: int
+) -> tuple[Finding, ...]:
+    """What the last prediction owes to each input.
+
+    Integrated gradients where the sequence is short; where they take too long, or miss too much of
+    the score, the gradient times the input, which promises less.
+    """
+    model, found = recording.model, []
+    if recording.steps <= MOST:
+        integrated = attribution_finding(
+            "Integrated gradients",
+            _INTEGRATED,
+            lambda: integrated_gradients(model, inputs, lengths=lengths),
             row,
         )
-    return attribution_finding(
-        "Integrated gradients",
-        _INTEGRATED,
-        lambda: integrated_gradients(model, inputs, lengths=lengths),
+        if not integrated.missing:
+            return (integrated,)
+        found.append(integrated)
+    times_input = attribution_finding(
+        "Gradient times input",
+        _GRADIENT,
+        lambda: gradient_times_input(model, inputs, lengths=lengths),
         row,
     )
+    return (*found, times_input)
 
 
 def _influence(recording: Recording, inputs: Any, lengths: Lengths, row: int) -> Finding:
