@@ -6,6 +6,8 @@ Masks are leaves, drawn and given by the layer: the graph says only where they a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 
 from recurra.graph.expression import Expression, constant, rebuild, walk, with_args
 from recurra.graph.facts import Variation, biases, variation
@@ -21,6 +23,12 @@ def is_layers_own(leaf: Expression) -> bool:
     if leaf.op == "given":
         return name.startswith("dropout_")
     return leaf.op == "input" and (name in ("alive", "reset", "t") or name.startswith("zoneout_"))
+
+
+@lru_cache(maxsize=512)
+def with_shown(graph: Graph, names: tuple[str, ...]) -> Graph:
+    """The graph that gives out these values beside its output; one object for equal calls."""
+    return replace(graph, shown=tuple(dict.fromkeys(names)))
 
 
 def without_biases(graph: Graph) -> Graph:

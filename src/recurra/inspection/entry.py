@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.errors import UsageError
 from recurra.inspection.layers import reading, visited
 from recurra.inspection.model_output import batch_first, first_tensor
-from recurra.inspection.recorder import called, evaluating
+from recurra.inspection.recorder import called
+from recurra.nn.modes import evaluating
 from recurra.nn.sequence import Lengths, counted
 from recurra.nn.visitor import Visitor
 

@@ -17,7 +17,8 @@ from recurra.graph.expression import rebuild, with_args
 from recurra.inspection.address import Address, parsed
 from recurra.inspection.layers import reading, visited
 from recurra.inspection.model_output import default_loss
-from recurra.inspection.recorder import called, evaluating
+from recurra.inspection.recorder import called
+from recurra.nn.modes import evaluating
 from recurra.nn.sequence import Lengths, Sequences
 from recurra.nn.visitor import Place, Visit, Visitor
 from recurra.nn.weighted import Weighted

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -16,6 +15,7 @@ from recurra.inspection.address import Address, chosen, parsed
 from recurra.inspection.layers import module_of, visited
 from recurra.inspection.recording import Part, Recording
 from recurra.inspection.values import observable, showing
+from recurra.nn.modes import evaluating
 from recurra.nn.sequence import Lengths
 from recurra.nn.visitor import Place, Visit, Visitor
 from recurra.nn.weighted import Weighted
@@ -68,18 +68,6 @@ def record(
 def _checked(recording: Any) -> Recording:
     assert isinstance(recording, Recording)
     return recording
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Within it the model is in evaluation mode; every module gets its mode back."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def called(model: nn.Module, inputs: Any, lengths: Lengths) -> Any:

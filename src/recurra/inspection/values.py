@@ -9,6 +9,7 @@ from functools import lru_cache
 from recurra.graph import Expression, Graph
 from recurra.graph.expression import walk
 from recurra.graph.facts import Variation, variation
+from recurra.graph.rewrite import with_shown
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "softplus", "exp")
 BEFORE = "_pre"  # f_pre is the f of the equations before its activation
@@ -44,5 +45,4 @@ def showing(graph: Graph, names: tuple[str, ...]) -> Graph:
     """The graph that gives out these values too, and what it gave out before."""
     named, values = dict(graph.named), observable(graph)
     new = tuple((name, values[name]) for name in names if name not in named)
-    shown = tuple(dict.fromkeys((*graph.shown, *names)))
-    return replace(graph, named=(*graph.named, *new), shown=shown)
+    return with_shown(replace(graph, named=(*graph.named, *new)), (*graph.shown, *names))

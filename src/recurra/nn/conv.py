@@ -16,7 +16,7 @@ from recurra.graph.facts import Variation, variation
 from recurra.nn.layout import as_kernels
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State
-from recurra.nn.visitor import Place, Visit, added_inputs, begin, go_on, rewritten
+from recurra.nn.visitor import Place, added_inputs, begin, go_on, rewritten, tell
 from recurra.nn.weighted import Weighted, count
 
 Size = int | tuple[int, ...]
@@ -197,11 +197,8 @@ class ConvRecurrent(Weighted):
         results = (output, *after[len(before) :])  # behind the states comes what is shown
         if direction == "reverse":
             results = tuple(map(sequences.reversed, results))
-        if self.visitors:
-            values = dict(zip(graph.shown, results[1:], strict=True))
-            named = dict(zip(self.graph.state_names, before, strict=True))
-            for visitor in self.visitors:
-                visitor.visit(graph, place, Visit(values, named, sequences.lengths))
+        values = dict(zip(graph.shown, results[1:], strict=True))
+        tell(self.visitors, graph, place, values, before, sequences.lengths)
         return results[0], after[: len(before)]
 
     def choice(self) -> Choice:

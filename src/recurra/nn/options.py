@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -13,6 +12,7 @@ from recurra.graph import Graph
 from recurra.graph.rewrite import (
     with_recurrent_dropout,
     with_reset,
+    with_shown,
     with_zoneout,
 )
 from recurra.graph.serial import dumps, loads
@@ -39,7 +39,7 @@ def _variant(
     shown: tuple[str, ...],
 ) -> str:
     if shown:
-        graph = replace(graph, shown=tuple(dict.fromkeys((*shown, *graph.shown))))
+        graph = with_shown(graph, (*shown, *graph.shown))
     if recurrent_dropout:
         graph = with_recurrent_dropout(graph)
     if zoneout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from recurra.backends import Choice, Given, choose, run
 from recurra.errors import UsageError
 from recurra.graph import Cell, Graph
+from recurra.graph.rewrite import with_shown
 from recurra.graph.serial import loads
 from recurra.nn import start as starting
 from recurra.nn.call import Call, make_call
@@ -24,7 +24,7 @@ from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, Sequences, enter
 from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
-from recurra.nn.visitor import Place, Visit, added_inputs, begin, go_on, rewritten
+from recurra.nn.visitor import Place, added_inputs, begin, go_on, rewritten, tell
 from recurra.nn.weighted import Weighted, count
 
 _SHOWN: dict[str, Any] = {
@@ -172,12 +172,9 @@ class Recurrent(Weighted):
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
         rows = sequences.x.shape[1]
         before = starting.split(self, state, rows, door.batched, sequences.x)
-        if not self.visitors:
-            output, after = self._layers(call, before)
-        else:
-            begin(self.visitors, state is None, start)
-            output, after = self._layers(call, before)
-            go_on(self.visitors, len(sequences.x))
+        begin(self.visitors, state is None, start)
+        output, after = self._layers(call, before)
+        go_on(self.visitors, sequences.x.shape[0])  # `len` would fix T in what is exported
         return door.out(output), starting.join(after, door.batched)
 
     def _in_own_format(
@@ -249,10 +246,7 @@ class Recurrent(Weighted):
             results = tuple(map(call.sequences.reversed, results))
         output, *rest = results
         shown = dict(zip(dict.fromkeys((*handed, *own.shown)), rest, strict=True))
-        if self.visitors:
-            named = dict(zip(self.graph.state_names, before, strict=True))
-            for visitor in self.visitors:
-                visitor.visit(own, place, Visit(shown, named, call.sequences.lengths))
+        tell(self.visitors, own, place, shown, before, call.sequences.lengths)
         on = {leaf: shown[name] for leaf, name in self.handed_on.items()} if handed else {}
         return output, after[: len(before)], on
 
@@ -309,7 +303,7 @@ class Recurrent(Weighted):
         """
         own = next(self.parameters())
         values = None if steps is None or rows is None else steps * rows * self.hidden_size
-        return choose(replace(self.graph, shown=self.shown), own.device, own.dtype, values)
+        return choose(with_shown(self.graph, self.shown), own.device, own.dtype, values)
 
     def explain(self, steps: int | None = None, rows: int | None = None) -> str:
         """The backend that runs this layer and why, then how; arguments as of `choice`.

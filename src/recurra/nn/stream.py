@@ -16,6 +16,7 @@ from recurra.backends.steps import Layer, ReferenceSteps, Steps
 from recurra.errors import ShapeError, UnknownNameError, UsageError
 from recurra.graph import Graph
 from recurra.graph.facts import below
+from recurra.graph.rewrite import with_shown
 from recurra.graph.serial import loads
 from recurra.nn import start as starting
 from recurra.nn.dropout import zoneout_mask
@@ -199,7 +200,7 @@ class Stream:
         layer = self._layer
         graph = rewritten(self._visitors, layer.graph, Place(number, DIRECTIONS[0]))
         if graph.shown:  # a stream gives out nothing but its output
-            graph = _showing(graph, ())
+            graph = with_shown(graph, ())
         return loads(variant(graph, False, tuple(self._zoneout), False, layer.shown))
 
     def _inputs(self, number: int, like: Tensor) -> dict[str, Tensor]:
@@ -333,11 +334,6 @@ def _layers(
         found.append(Layer(own, {**layer.sizes, "I": size}, given))
         size = layer.output_size
     return found
-
-
-@lru_cache(maxsize=64)
-def _showing(graph: Graph, shown: tuple[str, ...]) -> Graph:
-    return replace(graph, shown=shown)
 
 
 @lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ nodes, adds inputs. So it is exact, and has what the backends have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -124,6 +124,23 @@ def added_inputs(
             found[name] = value.expand(*x.shape[:-1], *value.shape[x.dim() - 1 :])
         graph = visitor.rewrite(graph, place)
     return found
+
+
+def tell(
+    visitors: tuple[Visitor, ...],
+    graph: Graph,
+    place: Place,
+    values: Mapping[str, Tensor],
+    before: Sequence[Tensor],
+    lengths: Tensor | None,
+    further: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Tell visitors what a place gave out; all but `before`, the states in order, as in `Visit`."""
+    if visitors:
+        named = dict(zip(graph.state_names, before, strict=True))
+        visit = Visit(values, named, lengths, further or {})
+        for visitor in visitors:
+            visitor.visit(graph, place, visit)
 
 
 def begin(visitors: tuple[Visitor, ...], anew: bool, start: int) -> None:

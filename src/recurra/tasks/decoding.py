@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from recurra.data import Vocabulary, warn_of_unknown
 from recurra.errors import DivergedError, UsageError
 from recurra.nn import State, select
-from recurra.tasks.scoring import evaluating
+from recurra.nn.modes import evaluating
 
 _PROMPT_BLOCK = 500  # characters of a prompt read at a time
 _FIRST = "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from recurra.data import Streams, Tokens, characters
 from recurra.errors import DataError
 from recurra.nn import State, select
+from recurra.nn.modes import evaluating
 
 _STREAM = 2000  # characters a stream has at least: its first ones are predicted from little
 _MOST_STREAMS = 64
@@ -57,19 +57,6 @@ def score(
         "characters": predicted,
         "unknown": int(unknown),
     }
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout is off inside; afterwards the model is in the mode it was in."""
-    if not model.training:
-        yield
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
 
 
 def _predictions(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -78,8 +77,8 @@ def _forward(
         Carried.starting(state, call.batch, training or number in of_outputs)
         for number, state in enumerate(before)
     ]
-    kept, stores = _side_by_side(machine, call, before[0], call.operands.kept if training else ())
-    stores |= _room(machine, call, before[0], known=stores)
+    groups = [call.operands.kept] if training and call.operands.kept else []
+    kept, stores = _room(machine, call, before[0], groups)
     sources = [_row_by_row(source) for source in sources]
     if call.batch.steps and call.batch.rows:
         run(
@@ -110,30 +109,24 @@ def _read_fields(call: Call, sources: Sequence[Tensor]) -> dict[Expression, Fiel
     return found
 
 
-def _side_by_side(
-    machine: Machine, call: Call, like: Tensor, nodes: Sequence[Expression]
-) -> tuple[list[Tensor], dict[Expression, Tensor]]:
-    """Memory for some stores of a program, in one tensor if there are any, and the part of each."""
-    if not nodes:
-        return [], {}
-    sizes = [machine.kernel.size(node) for node in nodes]
-    room = call.batch.sequence(like, sum(sizes))
-    return [room], dict(zip(nodes, room.split(sizes, -1), strict=True))
-
-
 def _room(
-    machine: Machine,
-    call: Call,
-    like: Tensor,
-    groups: Sequence[Sequence[Expression]] = (),
-    known: Mapping[Expression, Tensor] = MappingProxyType({}),
-) -> dict[Expression, Tensor]:
-    """Memory for the other stores of a program; those of a group side by side."""
+    machine: Machine, call: Call, like: Tensor, groups: Sequence[Sequence[Expression]]
+) -> tuple[list[Tensor], dict[Expression, Tensor]]:
+    """Memory for the stores of a program: one tensor for each group, and the part of each store.
+
+    Those of a group stand side by side, in rows without gaps; the others by themselves. What stands
+    in an earlier group is left out of a later one.
+    """
+    rooms: list[Tensor] = []
     stores: dict[Expression, Tensor] = {}
-    for group in [*groups, *([node] for node in machine.program.stores)]:
-        new = [node for node in dict.fromkeys(group) if node not in stores and node not in known]
-        stores |= _side_by_side(machine, call, like, new)[1]
-    return stores
+    for number, group in enumerate([*groups, *([node] for node in machine.program.stores)]):
+        new = [node for node in dict.fromkeys(group) if node not in stores]
+        if new:
+            sizes = [machine.kernel.size(node) for node in new]
+            room = call.batch.sequence(like, sum(sizes))
+            stores |= dict(zip(new, room.split(sizes, -1), strict=True))
+            rooms += [room] if number < len(groups) else []
+    return rooms, stores
 
 
 def gradients(
@@ -152,7 +145,7 @@ def gradients(
     back, machine = call.operands.split.backward, call.compiled.gradients
     there = _Values.of(call, tensors, outputs, kept)
     states = [Carried.starting(d, call.batch, False, backwards=True) for d in d_states]
-    room = _room(machine, call, d_outputs[0], _groups(call))
+    _, room = _room(machine, call, d_outputs[0], _groups(call))
     d_outputs = [_row_by_row(d) for d in d_outputs]
     if call.batch.steps and call.batch.rows:
         run(

@@ -46,10 +46,17 @@ def recurrence(
         The output (T, B, size) and what is shown beside it, in the form of the sources (see
         `Operands.outputs`), then the states after the last step of each row, (B, size) each.
     """
-    if _alone(tensors):
-        return _differentiable(tensors, graph, steps, lengths)
-    found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
-    return found
+    if not _alone(tensors):
+        found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
+        return found
+    if _records(tensors):
+        return list(Recurrence.apply(graph, steps, lengths, *tensors))
+    return _kernel(tensors, graph, steps, lengths)
+
+
+def _records(tensors: Sequence[Tensor]) -> bool:
+    """Whether gradients are being recorded for any of the tensors."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def _alone(tensors: Sequence[Tensor]) -> bool:
@@ -213,10 +220,8 @@ def _plain_gradients(
 def _differentiable(
     tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if _records(tensors):
         return list(Recurrence.apply(graph, steps, lengths, *tensors))
-    if _alone(tensors):
-        return _kernel(tensors, graph, steps, lengths)
     with torch._C._AutoDispatchBelowAutograd():
         found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
     return found

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from recurra.backends import Given, Stepwise
 from recurra.errors import UsageError
-from recurra.graph import Graph
 from recurra.graph.facts import below
+from recurra.graph.rewrite import with_shown
 from recurra.nn.dropout import dropout
 from recurra.nn.recurrent import Recurrent
-from recurra.nn.visitor import Place, Visit, added_inputs, go_on, rewritten
+from recurra.nn.visitor import Place, added_inputs, go_on, rewritten, tell
 from recurra.nn.weighted import DIRECTIONS
 
 States = list[tuple[Tensor, ...]]
@@ -40,8 +38,9 @@ class Stepping:
         handed = tuple(layer.handed_on.values())
         self._places = [Place(number, DIRECTIONS[0]) for number in range(layer.num_layers)]
         self._graphs = [
-            _showing(rewritten(layer.visitors, layer.graph, place), handed)
+            with_shown(graph, (*handed, *graph.shown))
             for place in self._places
+            for graph in [rewritten(layer.visitors, layer.graph, place)]
         ]
         self._steps = [
             Stepwise(graph, layer.weights(suffix), Given(1, rows, {}, {}, own))
@@ -95,17 +94,8 @@ class Stepping:
             if shown:
                 sequences = map(torch.stack, zip(*shown, strict=True))
                 values = dict(zip(graph.shown, sequences, strict=True))
-                before = dict(zip(self._layer.graph.state_names, own, strict=True))
                 last = further if place == self._places[-1] else {}
-                visit = Visit(values, before, lengths, last)
-                for visitor in self._layer.visitors:
-                    visitor.visit(graph, place, visit)
-
-
-@lru_cache(maxsize=64)
-def _showing(graph: Graph, shown: tuple[str, ...]) -> Graph:
-    """The graph with more values given out; one object for equal calls, as plans are kept by it."""
-    return replace(graph, shown=tuple(dict.fromkeys((*shown, *graph.shown)))) if shown else graph
+                tell(self._layer.visitors, graph, place, values, own, lengths, last)
 
 
 def check_steppable(layer: Recurrent) -> None:
