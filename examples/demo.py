@@ -11,6 +11,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -26,7 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
     text.write_text("\n\n".join(topics[name] for name in sorted(topics)), encoding="utf-8")
     train = ["train", "text", str(text), "-o", str(options.out), "--overwrite"]
     generate = ["generate", str(options.out), "--max-new", "500", "--seed", "1"]
-    for command in ([*train, "--minutes", f"{options.minutes:g}"], generate):
+    return run_all([[*train, "--minutes", f"{options.minutes:g}"], generate])
+
+
+def run_all(commands: Iterable[list[str]]) -> int:
+    """Run commands of recurra, each printed before its output; the code of the first that fails."""
+    for command in commands:
         print(f"\n$ recurra {shlex.join(command)}", file=sys.stderr, flush=True)
         code = subprocess.run([sys.executable, "-m", "recurra", *command], check=False).returncode
         if code:

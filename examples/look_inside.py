@@ -8,8 +8,6 @@ Without a run it is trained first, as `examples/demo.py` does. The commands work
 from __future__ import annotations
 
 import argparse
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -48,18 +46,15 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     unit = most_lasting_unit(run)
     page = run.with_name(run.name + ".html")
-    for command in (
-        ["inspect", str(run), "--text", PASSAGE],
-        ["inspect", str(run), "--text", PASSAGE, "--unit", unit],
-        ["search", str(run), str(text), "--unit", unit],
-        ["search", str(run), str(text), "--like", "for example"],
-        ["inspect", str(run), "--text", PASSAGE, "-o", str(page), "--overwrite"],
-    ):
-        print(f"\n$ recurra {shlex.join(command)}\n", file=sys.stderr, flush=True)
-        code = subprocess.run([sys.executable, "-m", "recurra", *command], check=False).returncode
-        if code:
-            return code
-    return 0
+    return demo.run_all(
+        [
+            ["inspect", str(run), "--text", PASSAGE],
+            ["inspect", str(run), "--text", PASSAGE, "--unit", unit],
+            ["search", str(run), str(text), "--unit", unit],
+            ["search", str(run), str(text), "--like", "for example"],
+            ["inspect", str(run), "--text", PASSAGE, "-o", str(page), "--overwrite"],
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,16 @@ settings.register_profile(
     "recurra", deadline=None, derandomize=True, database=None, max_examples=50
 )
 settings.load_profile("recurra")
+
+
+@pytest.fixture
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of the benchmarks, whose programs import one another by their bare names."""
+    folder = Path(__file__).parent.parent / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    threads = torch.get_num_threads()
+    yield folder
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+pytestmark = pytest.mark.usefixtures("benchmarks")
+DOCS = Path(__file__).parent.parent / "docs"
 CELLS = "elman irnn gru lstm lstm_peephole clockwork hgrn indrnn slstm".split()  # noqa: SIM905
-
-
-@pytest.fixture(autouse=True)
-def _on_the_path(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -83,7 +74,7 @@ def test_the_table_shows_the_better_rate_with_its_spread() -> None:
 def test_the_page_shows_the_runs_beside_it() -> None:
     import choosing
 
-    docs = BENCHMARKS.parent / "docs"
+    docs = DOCS
     runs = choosing.read(docs / "choosing.json")
     page = (docs / "choosing.md").read_text(encoding="utf-8")
     assert choosing.table(runs, choosing.CELLS.split(","), list(choosing.TASKS)) in page

@@ -19,7 +19,8 @@ ROOT = Path(recurra.__file__).parent
 ROOMS = {
     "__init__": 0,
     "errors": 0,
-    "files": 1,
+    "files": 0,
+    "tensor_files": 1,
     "graph": 1,
     "cells": 2,
     "backends": 2,
@@ -33,7 +34,7 @@ ROOMS = {
     "cli": 7,
     "__main__": 8,
 }
-WITHOUT_TORCH = ("errors", "graph", "cells", "citations")
+WITHOUT_TORCH = ("errors", "files", "graph", "cells", "citations")
 ON_TOP_ONLY = (
     "graph",
     "cells",

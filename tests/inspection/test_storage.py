@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 import recurra
 from recurra import Recurrent, cells
 from recurra.errors import RecordingError, UnknownNameError, UsageError
-from recurra.files import write_tensors
 from recurra.inspection import Recording, load_recording
+from recurra.tensor_files import write_tensors
 
 T, B, I, H = 4, 2, 3, 5
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from recurra.cli.help import Command
-from recurra.cli.output import JSON, print_json
-from recurra.errors import RunError
+from recurra.cli.output import JSON, print_json, write_new
 
 _EXAMPLES = """
 recurra draw lstm -o lstm.svg
@@ -77,22 +74,3 @@ def _draw(
         print_json(facts(place(name)) | file)
     elif out == _STDOUT:
         typer.echo(text, nl=False)
-
-
-def write_new(path: Path, text: str, overwrite: bool) -> None:
-    """Write a file, whole or not at all.
-
-    Raises:
-        RunError: something is there and `overwrite` is false, or it cannot be written.
-    """
-    if os.path.lexists(path) and (path.is_dir() or not overwrite):
-        remedy = "Give a file." if path.is_dir() else "Replace it by --overwrite, or give another."
-        raise RunError(f"{path} {'is a folder' if path.is_dir() else 'exists'}. {remedy}")
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}.") from error

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
+from recurra.cli.arguments import Encoding, Run, Source
 from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_facts, print_json
@@ -23,15 +21,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
-    source: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="A text: a file, an http(s) address, or - for stdin."),
-    ],
-    encoding: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Encoding of the text: utf-8 unless it says another."),
-    ] = None,
+    run: Run,
+    source: Source,
+    encoding: Encoding = None,
     as_json: JSON = False,
 ) -> None:
     """Measure how well a model predicts a text: bits per character, perplexity, accuracy."""

@@ -6,11 +6,11 @@ import math
 import secrets
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from recurra.cli.arguments import Run
 from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_json
@@ -56,7 +56,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _generate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
+    run: Run,
     prompt: Prompt = "",
     max_new: MaxNew = 500,
     temperature: Temperature = 0.8,

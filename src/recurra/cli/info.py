@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from recurra.cli.arguments import Run
 from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_facts, print_json
@@ -26,7 +26,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _info(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
+    run: Run,
     as_json: JSON = False,
 ) -> None:
     """Tell what is in a run: configuration, sizes, progress, best measure.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from recurra.cli.arguments import Encoding, Run
 from recurra.cli.console import importing, say
 from recurra.cli.help import Command
-from recurra.cli.output import JSON, print_json
+from recurra.cli.output import JSON, check_new, print_json, write_new
 from recurra.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -46,10 +47,6 @@ Most = Annotated[
         "--max", metavar="N", min=1, show_default="2000", help="Characters to read of the text."
     ),
 ]
-Encoding = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Encoding of the text: utf-8 unless it says another."),
-]
 
 Out = Annotated[
     Path | None,
@@ -70,7 +67,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _inspect(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
+    run: Run,
     text: Text = None,
     file: File = None,
     unit: Unit = None,
@@ -101,7 +98,7 @@ def _inspect(
         if compare is not None or compare_text is not None:
             other = loaded if compare is None else load(compare)
             seen.append(_Seen.of(other, compare_text or wanted))
-        _write_page(out, (run.name, (compare or run).name), seen, unit)
+        write_new(out, _page((run.name, (compare or run).name), seen, unit), overwrite)
     if as_json:
         print_json({"run": str(run), **_as_json(_report(loaded, wanted, unit))})
     elif out is None:
@@ -123,12 +120,12 @@ def _check(
         raise UsageError("--overwrite and --compare are about a page. Name it with -o page.html.")
     if compare_text == "":
         raise UsageError("the second text is empty. Give one behind --compare-text.")
-    if out is not None and out.is_dir():
-        raise RunError(f"{out} is a folder. Give the name of a file, such as page.html.")
-    if out is not None and not out.parent.is_dir():
-        raise RunError(f"there is no folder {out.parent} for {out.name}. Make it, or name another.")
-    if out is not None and out.exists() and not overwrite:
-        raise RunError(f"{out} is there already. Replace it with --overwrite, or name another one.")
+    if out is not None:
+        check_new(out, overwrite)
+        if not out.parent.is_dir():
+            raise RunError(
+                f"there is no folder {out.parent} for {out.name}. Make it, or name another."
+            )
 
 
 def _text(text: str | None, file: str | None, encoding: str | None, most: int) -> str:
@@ -186,33 +183,22 @@ class _Seen(NamedTuple):
         return cls(recording, measure(recording, loaded.inputs(text)))
 
 
-def _write_page(out: Path, runs: tuple[str, str], seen: Sequence[_Seen], unit: str | None) -> None:
-    """Write the page of a recording, or of two side by side, whole or not at all."""
-    import os
-
+def _page(runs: tuple[str, str], seen: Sequence[_Seen], unit: str | None) -> str:
+    """The page of a recording, or of two side by side."""
     from recurra.inspection.one_unit import one_unit
     from recurra.inspection.page import to_html
 
     first, second = seen[0], seen[1] if len(seen) > 1 else None
     units = () if unit is None else (one_unit(first.recording.values, unit)[1],)
-    draft = out.with_name(f".{out.name}.tmp")
-    draft.unlink(missing_ok=True)  # of a run that was killed
-    try:
-        to_html(
-            first.recording,
-            draft,
-            compare=None if second is None else second.recording,
-            findings=first.findings,
-            compare_findings=() if second is None else second.findings,
-            titles=runs,
-            title=f"Inside {runs[0]}",
-            units=units,
-        )
-        os.replace(draft, out)
-    except OSError as error:
-        raise RunError(f"cannot write {out}: {error.strerror}. Name another place.") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    return to_html(
+        first.recording,
+        compare=None if second is None else second.recording,
+        findings=first.findings,
+        compare_findings=() if second is None else second.findings,
+        titles=runs,
+        title=f"Inside {runs[0]}",
+        units=units,
+    )
 
 
 def _as_json(report: Report) -> dict[str, Any]:

@@ -1,19 +1,49 @@
-"""Results on stdout: tables that fit a terminal, and JSON."""
+"""Results: tables on stdout that fit a terminal, JSON, and files that are written whole."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from recurra.errors import RunError
+from recurra.files import write_whole
 
 JSON = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 _WIDTH = 80
 _GAP = "  "
+
+
+def check_new(path: Path, overwrite: bool) -> None:
+    """Refuse a place for a file.
+
+    Raises:
+        RunError: a folder is there, or something else and `overwrite` is false.
+    """
+    if path.is_dir():
+        raise RunError(f"{path} is a folder. Give a file.")
+    if os.path.lexists(path) and not overwrite:
+        raise RunError(f"{path} exists. Replace it by --overwrite, or give another.")
+
+
+def write_new(path: Path, text: str, overwrite: bool) -> None:
+    """Write a file, whole or not at all.
+
+    Raises:
+        RunError: as `check_new`; or it cannot be written.
+    """
+    check_new(path, overwrite)
+    try:
+        write_whole(path, text.encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror}.") from error
 
 
 def print_json(value: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recurra.cli.arguments import Encoding, Run, Source
 from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_json
@@ -63,10 +64,6 @@ Dtype = Annotated[
         metavar="NAME", show_default="float16", help="States are kept as float16 or float32."
     ),
 ]
-Encoding = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Encoding of the text: utf-8 unless it says another."),
-]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -75,11 +72,8 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _search(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder of `recurra train`.")],
-    source: Annotated[
-        str,
-        typer.Argument(metavar="FILE", help="A text: a file, an http(s) address, or - for stdin."),
-    ],
+    run: Run,
+    source: Source,
     unit: Unit = None,
     like: Like = None,
     of: Of = None,

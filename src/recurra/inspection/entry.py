@@ -15,7 +15,7 @@ from recurra.inspection.layers import reading, visited
 from recurra.inspection.model_output import batch_first, first_tensor
 from recurra.inspection.recorder import called
 from recurra.nn.modes import evaluating
-from recurra.nn.sequence import Lengths, counted
+from recurra.nn.sequence import Lengths, before_end, counted
 from recurra.nn.visitor import Visitor
 
 AT_ONCE = 16384  # steps of all rows that run at once, where copies of them do
@@ -107,10 +107,8 @@ class Entry:
     def alive(self) -> Tensor:
         """(T, B, 1) bool: before the end of a row."""
         steps, rows = self.time_first(self.values).shape[:2]
-        places = torch.arange(steps, device=self.values.device).unsqueeze(1)
-        lengths = self.counts
-        ends = steps if lengths is None else lengths.to(places.device)
-        return (places < ends).expand(steps, rows).unsqueeze(-1)
+        lengths = torch.full((rows,), steps) if self.counts is None else self.counts
+        return before_end(steps, lengths.to(self.values.device)).unsqueeze(-1)
 
     @property
     def counts(self) -> Tensor | None:

@@ -102,6 +102,20 @@ class HalfLife:
         """Half of the units have a longer one; infinity counts."""
         return float(self.steps.flatten().sort().values[self.steps.numel() // 2])
 
+    @property
+    def shortest(self) -> float:
+        """A tenth of the units have no longer one."""
+        return self._at(0.1)
+
+    @property
+    def longest(self) -> float:
+        """A tenth of the units have this one or a longer one."""
+        return self._at(0.9)
+
+    def _at(self, share: float) -> float:
+        ordered = self.steps.flatten().sort().values
+        return float(ordered[int(share * (len(ordered) - 1))])
+
 
 @dataclass(frozen=True, eq=False)
 class Health:

@@ -111,9 +111,8 @@ def _memory(health: Health, said: Sequence[Verdict]) -> Finding:
     level, verdict = _of(said, "memory", "")
     rows: list[tuple[Cell, ...]] = []
     for life in health.half_lives:
-        steps = life.steps.flatten().sort().values
-        ends = [float(steps[int(share * (len(steps) - 1))]) for share in (0.1, 0.9)]
-        rows.append((life.address, life.keep, *map(in_steps, (ends[0], life.median, ends[1]))))
+        lives = (life.shortest, life.median, life.longest)
+        rows.append((life.address, life.keep, *map(in_steps, lives)))
     return Finding(
         key="memory",
         title="How long memories last",

@@ -16,7 +16,7 @@ from recurra.inspection.layers import module_of, visited
 from recurra.inspection.recording import Part, Recording
 from recurra.inspection.values import observable, showing
 from recurra.nn.modes import evaluating
-from recurra.nn.sequence import Lengths
+from recurra.nn.sequence import Lengths, before_end
 from recurra.nn.visitor import Place, Visit, Visitor
 from recurra.nn.weighted import Weighted
 
@@ -180,7 +180,7 @@ def _padded(value: Tensor, lengths: Tensor | None) -> Tensor:
     """The sequence (T, B, size) with 0 after the end of each row."""
     if lengths is None:
         return value
-    alive = torch.arange(len(value), device=value.device).unsqueeze(1) < lengths
+    alive = before_end(len(value), lengths)
     return value.where(alive.view(*alive.shape, *[1] * (value.dim() - 2)), value.new_zeros(()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from recurra.errors import UnknownNameError
 from recurra.graph import Graph
 from recurra.inspection.address import Address
+from recurra.nn.sequence import before_end
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Recording:
         """(T, B) bool: True before the end of a row."""
         if self.lengths is None:
             return torch.ones(self.steps, self.rows, dtype=torch.bool)
-        return torch.arange(self.steps).unsqueeze(1) < self.lengths.cpu()
+        return before_end(self.steps, self.lengths.cpu())
 
     def find(self, pattern: str) -> list[str]:
         """The addresses that a pattern means, such as "*.f", "f" or "rnn.1.*", in order."""
@@ -105,12 +105,14 @@ class Recording:
             path: a new file to write it to.
             options: of `recurra.inspection.page.to_html`, such as `compare=` another recording.
         """
-        text: str = _page().to_html(self, path, **options)
-        return text
+        from recurra.inspection import page
+
+        return page.to_html(self, path, **options)
 
     def _repr_html_(self) -> str:
-        text: str = _page().notebook(self)
-        return text
+        from recurra.inspection import page
+
+        return page.notebook(self)
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write everything but the model and its output to a file, whole or not at all.
@@ -155,8 +157,3 @@ class Recording:
             names = [text.rsplit(".", 1)[1] for text in self.values if text.startswith(f"{part}.")]
             lines.append(f"  {part} ({facts.cell}): {' '.join(names)}")
         return "\n".join(lines)
-
-
-def _page() -> Any:
-    """The page; it reads recordings, so it comes in only when it is asked for."""
-    return import_module("recurra.inspection.page")

@@ -1,9 +1,9 @@
 """Recordings on disk: one safetensors file, its equations and items in the header.
 
-The text of the file (see `recurra.files`) is JSON: `format`, `parts` (by address: cell, graph as
-`recurra.graph.serial` writes it, sizes, layer, direction), `values` and `before` (addresses in
-order), `items` and `vocabulary`. The tensors are called `value/ADDRESS`, `before/ADDRESS`,
-`lengths` and `logits`.
+The text of the file (see `recurra.tensor_files`) is JSON: `format`, `parts` (by address: cell,
+graph as `recurra.graph.serial` writes it, sizes, layer, direction), `values` and `before`
+(addresses in order), `items` and `vocabulary`. The tensors are called `value/ADDRESS`,
+`before/ADDRESS`, `lengths` and `logits`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from torch import Tensor
 
 from recurra.errors import RecordingError, UsageError
-from recurra.files import DamagedFileError, read_tensors, write_tensors
 from recurra.graph.serial import dumps, loads
 from recurra.inspection.recording import Part, Recording
+from recurra.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 _FORMAT = 1
 

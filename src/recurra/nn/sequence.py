@@ -92,12 +92,17 @@ def _check_features(x: Tensor, input_size: int, what: str) -> None:
         )
 
 
+def before_end(steps: int, lengths: Tensor) -> Tensor:
+    """(T, B) bool: True before the end of each row, from lengths (B,)."""
+    return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths
+
+
 def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
     if lengths is None:
         return Sequences(x, None, None)
     steps, rows = x.shape[:2]
     counts = counted(lengths, steps, rows).to(x.device)
-    alive = torch.arange(steps, device=x.device).unsqueeze(1) < counts
+    alive = before_end(steps, counts)
     # Padding may hold anything, NaN too; zero keeps it out of every product and gradient.
     return Sequences(x.where(alive.unsqueeze(-1), x.new_zeros(())), counts, alive)
 

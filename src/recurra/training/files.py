@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from recurra import files
+from recurra import files, tensor_files
 from recurra.errors import CheckpointError, RunError
 
 
@@ -30,7 +30,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], text: str = "") -> 
         RunError: the disk is full or cannot be written; the old file is as it was.
     """
     try:
-        files.write_tensors(path, tensors, text)
+        tensor_files.write_tensors(path, tensors, text)
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -42,10 +42,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         CheckpointError: the file is missing, damaged, or was written by another program.
     """
     try:
-        return files.read_tensors(path)
+        return tensor_files.read_tensors(path)
     except FileNotFoundError:
         raise CheckpointError(f"there is no {path}. Train first, or give another run.") from None
-    except (OSError, files.DamagedFileError) as error:
+    except (OSError, tensor_files.DamagedFileError) as error:
         raise CheckpointError(
             f"{path} is damaged: {error}. Put back a copy of it, or train anew with --overwrite."
         ) from None

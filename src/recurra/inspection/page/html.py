@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import html
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recurra.errors import UsageError
+from recurra.files import write_whole
 from recurra.inspection.findings import Finding
 from recurra.inspection.measuring import measure
 from recurra.inspection.page.bundle import script, style
@@ -118,8 +121,9 @@ def to_html(
             f"max_mb={max_mb:g}. Show fewer steps, as steps=slice(0, 500), or allow more."
         )
     if path is not None:
-        with Path(path).open("x", encoding="utf-8") as file:
-            file.write(text)
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        write_whole(Path(path), text.encode())
     return text
 
 
