@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -17,8 +17,8 @@ from entries import admit
 from flops import products as flops_of
 from problem import Problem
 from products import products
-from recurra.backends.cpu import fused, threads
-from recurra.backends.cpu.run import run as run_kernel
+from recurra.backends.cpu import threads
+from recurra.backends.cpu.sheet import Sheet
 from shapes import Shape
 from timing import Effort
 
@@ -119,18 +119,14 @@ def _matrices() -> tuple[torch.Tensor, torch.Tensor]:
 def _clock() -> Iterator[list[float]]:
     """The seconds of each recurrence that runs meanwhile, in order; packing is not part of it."""
     seconds: list[float] = []
-    kernels: set[int] = set()
-    team = threads.run
 
-    def seen(machine: Any, *args: Any) -> None:
-        kernels.add(machine.share)
-        run_kernel(machine, *args)
+    def one_by_one(sheet: Sheet, bases: Sequence[int]) -> None:
+        filled = sheet.filled(bases)
+        for does, share, table, most in sheet.parts:
+            start = time.perf_counter()
+            threads.run(share, ctypes.addressof(filled) + 8 * table, most)
+            if does == "loop":
+                seconds.append(time.perf_counter() - start)
 
-    def timed(share: int, *args: Any) -> None:
-        start = time.perf_counter()
-        team(share, *args)
-        if share in kernels:
-            seconds.append(time.perf_counter() - start)
-
-    with patch.object(fused, "run", seen), patch.object(threads, "run", timed):
+    with patch.object(Sheet, "run", one_by_one):
         yield seconds

@@ -15,8 +15,9 @@ import torch
 
 from recurra import Recurrent
 from recurra.backends import choice
-from recurra.backends.cpu import Cpu, cache, compiled, product, target
+from recurra.backends.cpu import Cpu, cache, compiled, parts, product, target
 from recurra.backends.reference import Reference
+from support.guarded import forget_plans
 
 PROGRAM = """
 import sys, torch
@@ -50,8 +51,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True, scope="module")
 def products() -> None:
-    """Large products have a kernel for all graphs: compiled before anything is counted."""
+    """What all graphs share is compiled before anything is counted."""
     product.compiled(32)
+    parts.in_turn()
 
 
 @pytest.fixture
@@ -83,6 +85,7 @@ def ended(process: subprocess.Popen[str]) -> list[str]:
 def forget() -> None:
     """Empty the caches in memory."""
     compiled.compiled.cache_clear()
+    forget_plans()
 
 
 def run() -> torch.Tensor:
@@ -115,7 +118,7 @@ def test_a_second_process_loads_what_the_first_compiled(place):
     written = {path.name: path.read_bytes() for path in place.iterdir()}
     second = ended(start())
     assert (int(first[0]), int(second[0])) == (len(written), 0)
-    assert len(written) == 2  # the graph, and large products
+    assert len(written) == 3  # the graph, large products, and what runs parts in turn
     assert first[1:] == second[1:]
     assert {path.name: path.read_bytes() for path in place.iterdir()} == written
 
@@ -134,7 +137,9 @@ def test_no_folder_no_files(place, made, monkeypatch):
 
 def test_the_same_text_in_every_process(place):
     """The order of a set of expressions follows from addresses, which differ in each process."""
-    assert ended(start("lstm_layernorm", "trains"))[0] == "3"  # forward, backward, large products
+    assert (
+        ended(start("lstm_layernorm", "trains"))[0] == "4"
+    )  # forward, backward, large products, parts in turn
     later = [start("lstm_layernorm", "trains") for _ in range(3)]
     assert [ended(process)[0] for process in later] == ["0", "0", "0"]
 

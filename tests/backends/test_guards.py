@@ -13,10 +13,12 @@ import pytest
 import torch
 
 from recurra import Recurrent
-from recurra.backends.cpu import Cpu, memory
-from recurra.backends.cpu import fused as fused_calls
+from recurra.backends.backend import Backend
+from recurra.backends.cpu import Cpu, memory, run
+from recurra.backends.reference import Reference
 from support import huge
 from support.fused import everything, fused, layer_of, plain, running_on
+from support.guarded import forget_plans
 from support.guarded_cells import compare, driven
 from support.targets import runnable
 
@@ -92,32 +94,50 @@ def test_the_guards_see_it():
     assert done.stdout.splitlines() == expected, done.stderr
 
 
-def test_addresses_beyond_31_bits(monkeypatch):
-    """Offsets in elements exceed 2**31 from the second step on, for reads, states and results."""
+@pytest.mark.parametrize(("rows", "trained"), [(2, False), (1, True)])
+def test_addresses_beyond_31_bits(rows, trained, monkeypatch):
+    """Offsets in elements exceed 2**31 from the second step on, for reads, states and results.
+
+    Products of all steps need rows that are equally far apart: with gradients there is one row.
+    """
     layer = Recurrent(driven, 3, 17, dtype=torch.float32)
-    x = torch.randn(3, 2, 3)
-    value = torch.randn(3, 2, 17)
-    expected = plain(layer, x, inputs={"scale": value, "push": value})
+    x = torch.randn(3, rows, 3)
+    value = torch.randn(3, rows, 17)
+    expected = driven_call(layer, x, value, trained, Reference())
     strides: list[int] = []
 
     def room(like: torch.Tensor, *shape: int) -> torch.Tensor:
         new = like.new_empty(shape)
         return huge.sequence(new) if len(shape) == 3 else new
 
-    original = fused_calls.run
+    original = run.add_table
 
-    def spied(machine, batch, reads, constants, matrices, states, stores):
-        strides.extend(step for _, step, *_ in reads.values())
-        strides.extend(carried.slots.stride(0) for carried in states)
-        strides.extend(value.stride(0) for value in stores.values())
-        original(machine, batch, reads, constants, matrices, states, stores)
+    def spied(sheet, machine, batch, given, steps):
+        strides.extend(span.strides[0] for span, _ in given.reads.values())
+        strides.extend(span.strides[0] for span, _ in given.states)
+        strides.extend(span.strides[0] for span in given.stores.values())
+        return original(sheet, machine, batch, given, steps)
 
-    monkeypatch.setattr(fused_calls, "run", spied)
+    monkeypatch.setattr(run, "add_table", spied)
     monkeypatch.setattr(memory, "empty", room)
-    far = huge.sequence(value)
-    found = fused(layer, x, inputs={"scale": far, "push": far})
-    assert sum(stride >= 2**31 for stride in strides) > len(strides) // 2
+    forget_plans()
+    found = driven_call(layer, x, huge.sequence(value), trained, Cpu(least=0))
     compare("driven", found, expected)
+    forget_plans()
+    assert sum(stride >= 2**31 for stride in strides) > len(strides) // 2
+
+
+def driven_call(
+    layer: Recurrent, x: torch.Tensor, value: torch.Tensor, trained: bool, backend: Backend
+) -> dict[str, torch.Tensor]:
+    """What a call gives on a backend, gradients too if it trains."""
+    inputs = {"scale": value, "push": value}
+    with running_on(backend):
+        if trained:
+            return everything(layer, x, inputs=inputs)
+        with torch.no_grad():
+            output, last = layer(x, inputs=inputs)
+    return {"output": output, "state 0": last}
 
 
 def test_two_python_threads(monkeypatch):

@@ -96,7 +96,7 @@ def tensors_of(name: str, monkeypatch) -> tuple[list[Tensor], str]:
     monkeypatch.setattr(
         fused,
         "inference",
-        lambda call, ts: found.append([t.detach() for t in ts]) or original(call, ts),
+        lambda ts, *a: found.append([t.detach() for t in ts]) or original(ts, *a),
     )
     with torch.no_grad():
         layer_of(name)(torch.randn(T, B, I))
@@ -112,11 +112,13 @@ def test_torchs_own_check_of_operators(name, monkeypatch):
     torch.library.opcheck(ops.recurrence.default, (tensors, text, T))
     torch.library.opcheck(ops.recurrence.default, (wanting, text, T))
     torch.library.opcheck(ops.recurrence_training.default, (tensors, text, T))
-    output, *rest = ops.recurrence_training(tensors, text, T)
+    results = ops.recurrence_training(tensors, text, T)
     states = len(operands(text).split.graph.states)
-    gradients = [torch.randn_like(r) for r in (output, *rest[:states])]
-    arguments = (tensors, [output], rest[states:], gradients[:1], gradients[1:], text, T)
-    torch.library.opcheck(ops.recurrence_backward.default, arguments)
+    lasts, kept = results[states : 2 * states], results[:states] + results[2 * states :]
+    d_output, d_states = torch.randn(T, B, H), [torch.randn_like(last) for last in lasts]
+    for wanted in ([True] * len(tensors), [k % 2 == 0 for k in range(len(tensors))]):
+        arguments = (tensors, kept, [d_output], d_states, wanted, text, T)
+        torch.library.opcheck(ops.recurrence_backward.default, arguments)
 
 
 @pytest.mark.parametrize(("name", "options", "call"), CALLS, ids=str)
@@ -339,20 +341,31 @@ def test_a_read_without_a_gradient_beside_one_with(ran):
     assert ran == ["training", "gradients"]
 
 
-def test_an_output_that_was_moved_is_taken_from_where_it_is(monkeypatch):
-    tensors, text = tensors_of("lstm", monkeypatch)
-    output, *rest = torch.ops.recurra.recurrence_training(tensors, text, T)
-    d = [torch.randn_like(output)], [torch.randn_like(r) for r in rest[:2]]
+@pytest.mark.parametrize("name", ["lstm", "gru", "lstm_peephole"])
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
+def test_gradients_that_nobody_wants_are_left_out(name, lengths, monkeypatch):
+    """Each tensor alone gets the gradient that it gets among all."""
+    layer, x = layer_of(name), torch.randn(T, B, I)
+    asked = []
+    original = fused.gradients
+    monkeypatch.setattr(
+        fused, "gradients", lambda *a: asked.append([*a[4]].count(True)) or original(*a)
+    )
+    names = ["x", *dict(layer.named_parameters())]
 
-    def gradients(output: Tensor) -> list[Tensor]:
-        back = torch.ops.recurra.recurrence_backward
-        return back(tensors, [output], rest[2:], *d, text, T)
+    def found(wanted: list[str]) -> dict[str, Tensor]:
+        leaves = {"x": x.clone(), **dict(layer.named_parameters())}
+        for key, leaf in leaves.items():
+            leaf.requires_grad_(key in wanted)
+        total = layer(leaves["x"], lengths=lengths)[0].square().sum()
+        grads = torch.autograd.grad(total, [leaves[key] for key in wanted])
+        return dict(zip(wanted, grads, strict=True))
 
-    wide = torch.full((T + 1, B, 2 * H), 7.0)
-    moved = wide[1:, :, :H].copy_(output)
-    other = torch.full((T + 1, B, H), 7.0)[1:].copy_(output)
-    for one in (output.clone(), moved, other):
-        assert_all_close(gradients(one), gradients(output), tolerance=0)
+    expected = found(names)
+    everything = asked[-1]
+    for key in names:
+        torch.testing.assert_close(found([key])[key], expected[key])
+        assert asked[-1] < everything
 
 
 def test_second_derivatives_are_said_once(caplog):

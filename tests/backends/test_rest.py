@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from recurra import Recurrent
-from recurra.backends.cpu import fused as fused_calls
-from recurra.backends.cpu import moving, run
+from recurra.backends.cpu import assembled, moving, run
 from recurra.backends.cpu.backward import backward
 from recurra.backends.cpu.program import forward_program, normal
 from recurra.graph import Cell, cell, floor, sigmoid, tanh, where
@@ -195,7 +194,7 @@ def test_multiplications_for_a_weight(lengths, monkeypatch):
         for period in periods
     ]
     assert sum(counted) == sum(beats) * (h // 3) * h
-    monkeypatch.setattr(fused_calls, "moving_gradient", whole)
+    monkeypatch.setattr(assembled, "moving_gradient", whole)
     other = fused(layer, x, **call)
     assert all(torch.equal(found[name], value) for name, value in other.items())
 

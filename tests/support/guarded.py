@@ -21,6 +21,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recurra.backends.cpu import memory
+from recurra.backends.cpu.forward_plan import inference_plan, training_plan
+from recurra.backends.cpu.gradient_plan import gradient_plan
 
 PAGE = mmap.PAGESIZE
 NAN = 0xFF  # in every byte: NaN in float32 and in float64
@@ -172,7 +174,15 @@ def guards(layout: str) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, _Guards(layout):
         patch.setattr(memory, "empty", room)
         patch.setattr(memory, "work", work)
+        forget_plans()  # they know the strides of memory
         yield
+    forget_plans()
+
+
+def forget_plans() -> None:
+    """Calls are planned anew."""
+    for plan in (inference_plan, training_plan, gradient_plan):
+        plan.cache_clear()
 
 
 def check() -> None:

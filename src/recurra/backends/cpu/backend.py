@@ -12,9 +12,9 @@ from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import ragged
 from recurra.backends.cpu.explanation import details
-from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.operands import operands, text_of
 from recurra.backends.cpu.operators import recurrence
+from recurra.backends.cpu.product import BITS
 from recurra.backends.reference import execute, masked
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
@@ -83,7 +83,7 @@ def _run(
     front = taken.split.front
     values = front.blank(weights, given)
     execute(front.constant, values)
-    execute(front.parallel, values)
+    execute(taken.front, values)
     dtype = given.states[0].dtype
     tensors = [*(values[slot].to(dtype) for slot in taken.taken), *given.states]
     found = recurrence(tensors, text, steps, lengths)

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.draft import Draft
-from recurra.backends.cpu.vectors import INT, POINTER, index
+from recurra.backends.cpu.loops import VOID
+from recurra.backends.cpu.vectors import INT, index
 
 _SPINS = 4096  # before a waiting thread lets others have its core
 
 
-def write_barrier(draft: Draft) -> ir.Function:
-    """The function of (table, size of the team) that returns when all members have called it.
+def write_barrier(module: ir.Module) -> ir.Function:
+    """The function of (address of its memory, that of sched_yield or 0, size of the team).
 
-    Its memory is two numbers: members that have arrived, and rounds that are over. The last to
-    arrive sets the first back and raises the second, for which the others wait: a table may be
-    used again by a team of another size.
+    It returns when all members have called it. The memory is two numbers, 0 at first: members that
+    have arrived, and rounds that are over. The last to arrive sets the first back and raises the
+    second, for which the others wait: the same memory serves a team of another size afterwards.
     """
-    function = draft.function("barrier", [POINTER, INT])
+    function = ir.Function(module, ir.FunctionType(VOID, [INT, INT, INT]), "barrier")
+    function.attributes.add("nounwind")
     function.linkage = "internal"
-    table, team = function.args
+    arrived, give_way, team = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
-    count = b.inttoptr(draft.table.load(b, table, "arrived"), INT.as_pointer())
+    count = b.inttoptr(arrived, INT.as_pointer())
     over = b.gep(count, [index(1)])
     before = b.load_atomic(over, "acquire", 8, typ=INT)
     mine = b.atomic_rmw("add", count, index(1), "acq_rel")
@@ -41,7 +42,6 @@ def write_barrier(draft: Draft) -> ir.Function:
     b.position_at_end(rest)
     following = b.add(spins, index(1))
     tired = b.icmp_signed("==", b.urem(following, index(_SPINS)), index(0))
-    give_way = draft.table.load(b, table, "yield")
     with b.if_then(b.and_(tired, b.icmp_signed("!=", give_way, index(0)))):
         kind = ir.FunctionType(ir.IntType(32), [])
         b.call(b.inttoptr(give_way, kind.as_pointer()), [])

@@ -2,7 +2,8 @@
 
 A sequence is (T, B, size) where every row has T steps. Where rows end, they are sorted by length,
 the longest first, and a sequence is (1, N, size): the rows that are there in the first step, then
-those in the second, N in all, as in PyTorch's PackedSequence.
+those in the second, N in all, as in PyTorch's PackedSequence. The slots of a state are its values
+before the first step and after each (its history), or only two of them, used in turn.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recurra.backends.cpu import memory
+from recurra.backends.cpu.sheet import Sheet, Span
 
-Fields = tuple[int, int, int, int, int]  # pointer, step stride, row stride, slot mask, first rows
+Layout = tuple[int, int, int, int]  # step stride, row stride, slot mask, first row of each step
 Integers = NDArray[np.int64]
 
 
@@ -47,35 +48,42 @@ class Dense:
         self._zeros: Integers = np.zeros(steps + 2, np.int64)
         self.addresses = _Addresses(self.counts, self.loads, self._zeros)
 
-    def sequence(self, like: Tensor, size: int) -> Tensor:
-        """Room for a value of every step and row."""
-        return memory.empty(like, self.steps, self.rows, size)
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first two dimensions of a sequence."""
+        return self.steps, self.rows
 
-    def fields(self, sequence: Tensor) -> Fields:
-        """Where a sequence lies; with one step or row it stands for all of them."""
-        step, row = sequence.stride()[:2]
+    def slots(self, size: int, history: bool) -> tuple[int, int, int]:
+        """The shape of a state's slots."""
+        return self.steps + 1 if history else 2, self.rows, size
+
+    def layout(self, sequence: Span) -> Layout:
+        """How a sequence lies; with one step or row it stands for all of them."""
+        step, row = sequence.strides[:2]
         step = step if sequence.shape[0] > 1 or self.steps == 1 else 0
         row = row if sequence.shape[1] > 1 or self.rows == 1 else 0
-        return sequence.data_ptr(), step, row, 0, self.addresses.zeros
+        return step, row, 0, self.addresses.zeros
 
-    def slots(self, start: Tensor, history: bool) -> Tensor:
-        """Room for a state (B, size) before and after every step, or for two of these."""
-        slots = memory.empty(start, self.steps + 1 if history else 2, *start.shape)
-        slots[0] = start
-        return slots
+    def slot_layout(self, slots: Span, history: bool) -> Layout:
+        """How the slots of a state lie."""
+        return slots.strides[0], slots.strides[1], -1 if history else 1, self.addresses.zeros
 
-    def slot_fields(self, slots: Tensor, history: bool) -> Fields:
-        """Where the slots of a state lie."""
-        mask = -1 if history else 1
-        return slots.data_ptr(), slots.stride(0), slots.stride(1), mask, self.addresses.zeros
-
-    def value_fields(self, history: Tensor, after: bool) -> Fields:
+    def value(self, history: Span, after: bool) -> tuple[Span, Layout]:
         """The values of a state before or after each step, as a sequence."""
-        return self.fields(history[1:] if after else history[:-1])
+        side = history.since(1) if after else history.before(1)
+        return side, self.layout(side)
 
-    def as_history(self, slots: Tensor) -> Tensor:
-        """Rows one after another, or a history already, as a history."""
-        return slots.view(self.steps + 1, self.rows, slots.shape[-1])
+    def enter(self, sheet: Sheet, slots: Span, start: Span, history: bool) -> None:
+        """A part: the states (B, size) before the first step go to their slot."""
+        sheet.copy(slots.at(0), start)
+
+    def leave(self, sheet: Sheet, last: Span, slots: Span, history: bool) -> None:
+        """A part: the states after the last step of each row are taken from their slots."""
+        sheet.copy(last, slots.at(self.steps if history else self.steps & 1))
+
+    def operand(self, sheet: Sheet, history: Span, after: bool) -> Span:
+        """The values of a state before or after each step, to be multiplied."""
+        return history.since(1) if after else history.before(1)
 
     def after(self, history: Tensor) -> Tensor:
         """A sequence: the state after each step."""
@@ -84,10 +92,6 @@ class Dense:
     def before(self, history: Tensor) -> Tensor:
         """A sequence: the state before each step."""
         return history[:-1]
-
-    def last(self, slots: Tensor, history: bool) -> Tensor:
-        """The state (B, size) after the last step."""
-        return slots[self.steps if history else self.steps & 1]
 
 
 class Ragged:
@@ -115,46 +119,80 @@ class Ragged:
         """N."""
         return int(self.loads[-1])
 
+    @property
+    def extent(self) -> tuple[int, int]:
+        """The first two dimensions of a sequence."""
+        return 1, self.total
+
+    @cached_property
+    def _steps_and_rows(self) -> tuple[Integers, Integers]:
+        steps = np.repeat(np.arange(self.steps), self.counts)
+        return steps, np.arange(self.total) - self._starts[steps]
+
     @cached_property
     def places(self) -> tuple[Tensor, Tensor]:
         """(step, row), each (N,), of everything in a sequence."""
-        steps = np.repeat(np.arange(self.steps), self.counts)
-        rows = np.arange(self.total) - self._starts[steps]
+        steps, rows = self._steps_and_rows
         return torch.from_numpy(steps), torch.from_numpy(rows)
 
-    def sequence(self, like: Tensor, size: int) -> Tensor:
-        """Room for a value of every step and row."""
-        return memory.empty(like, 1, self.total, size)
+    @cached_property
+    def _before(self) -> Integers:
+        """For everything in a sequence, where in a history its state before the step stands."""
+        steps, rows = self._steps_and_rows
+        return self._slots[steps] + rows
 
-    def fields(self, sequence: Tensor) -> Fields:
-        """Where a sequence lies; with one row it stands for all of them."""
-        row = sequence.stride(1) if sequence.shape[1] > 1 or self.total == 1 else 0
-        return sequence.data_ptr(), 0, row, 0, self._starts.ctypes.data
+    @cached_property
+    def _last(self) -> Integers:
+        """For each row, where in a history its last state stands."""
+        return self._slots[self._lengths] + np.arange(self.rows)
 
-    def slots(self, start: Tensor, history: bool) -> Tensor:
-        """Room for a state (B, size) before and after every step, or for two of these."""
+    @cached_property
+    def _last_of_two(self) -> Integers:
+        """The same among two slots."""
+        return (self._lengths & 1) * self.rows + np.arange(self.rows)
+
+    def slots(self, size: int, history: bool) -> tuple[int, int, int]:
+        """The shape of a state's slots."""
+        return (1, self.rows + self.total, size) if history else (2, self.rows, size)
+
+    def layout(self, sequence: Span) -> Layout:
+        """How a sequence lies; with one row it stands for all of them."""
+        row = sequence.strides[1] if sequence.shape[1] > 1 or self.total == 1 else 0
+        return 0, row, 0, self._starts.ctypes.data
+
+    def slot_layout(self, slots: Span, history: bool) -> Layout:
+        """How the slots of a state lie."""
         if history:
-            slots = memory.empty(start, 1, self.rows + self.total, start.shape[1])
-            slots[0, : self.rows] = start
-            return slots
-        slots = memory.empty(start, 2, *start.shape)
-        slots[:] = start  # backwards, a row enters at a step of either kind
-        return slots
+            return 0, slots.strides[1], -1, self._slots.ctypes.data
+        return slots.strides[0], slots.strides[1], 1, self.addresses.zeros
 
-    def slot_fields(self, slots: Tensor, history: bool) -> Fields:
-        """Where the slots of a state lie."""
-        if history:
-            return slots.data_ptr(), 0, slots.stride(1), -1, self._slots.ctypes.data
-        return slots.data_ptr(), slots.stride(0), slots.stride(1), 1, self.addresses.zeros
-
-    def value_fields(self, history: Tensor, after: bool) -> Fields:
+    def value(self, history: Span, after: bool) -> tuple[Span, Layout]:
         """The values of a state before or after each step, as a sequence."""
         starts = self._slots.ctypes.data + (self._slots.itemsize if after else 0)
-        return history.data_ptr(), 0, history.stride(1), 0, starts
+        return history, (0, history.strides[1], 0, starts)
 
-    def as_history(self, slots: Tensor) -> Tensor:
-        """Rows one after another, or a history already, as a history."""
-        return slots.view(1, self.rows + self.total, slots.shape[-1])
+    def enter(self, sheet: Sheet, slots: Span, start: Span, history: bool) -> None:
+        """A part: the states (B, size) before the first step go to their slot."""
+        if history:
+            sheet.copy(slots.at(0).before(self.total), start)
+            return
+        sheet.copy(slots.at(0), start)  # backwards, a row enters at a step of either kind
+        sheet.copy(slots.at(1), start)
+
+    def leave(self, sheet: Sheet, last: Span, slots: Span, history: bool) -> None:
+        """A part: the states after the last step of each row are taken from their slots."""
+        which = self._last if history else self._last_of_two
+        sheet.copy(last, slots.at(0).before(slots.shape[1] - self.rows), which.ctypes.data)
+
+    def operand(self, sheet: Sheet, history: Span, after: bool) -> Span:
+        """The values of a state before or after each step, to be multiplied."""
+        if after:
+            return history.since(self.rows, 1)
+        gathered = sheet.room((1, self.total, history.shape[2]))
+        source = history.at(0).since(self.rows)  # as many rows
+        source = Span(source.base, history.start, source.shape, source.strides)
+        sheet.copy(gathered.at(0), source, self._before.ctypes.data)
+        return gathered
 
     def after(self, history: Tensor) -> Tensor:
         """A sequence: the state after each step."""
@@ -162,29 +200,25 @@ class Ragged:
 
     def before(self, history: Tensor) -> Tensor:
         """A sequence: the state before each step."""
-        steps, rows = self.places
-        return history.index_select(1, torch.from_numpy(self._slots)[steps] + rows)
-
-    def last(self, slots: Tensor, history: bool) -> Tensor:
-        """The state (B, size) at the end of each row."""
-        rows = torch.arange(self.rows)
-        lengths = torch.from_numpy(self._lengths)
-        if history:
-            return slots[0].index_select(0, torch.from_numpy(self._slots)[lengths] + rows)
-        return slots[lengths & 1, rows]
+        return history.index_select(1, torch.from_numpy(self._before))
 
 
 Batch = Dense | Ragged
 
 
-def batch_of(steps: int, rows: int, lengths: Tensor | None) -> Batch:
-    """The batch of T steps and B rows, which may end at their lengths (B,), the longest first."""
-    return dense(steps, rows) if lengths is None else ragged(lengths)
+def batch_of(steps: int, rows: int, lengths: bytes | None) -> Batch:
+    """The batch of T steps and B rows, which may end at their lengths, see `bytes_of`."""
+    return dense(steps, rows) if lengths is None else _ragged(lengths)
+
+
+def bytes_of(lengths: Tensor) -> bytes:
+    """Lengths (B,), the longest first, as a key."""
+    return lengths.numpy().astype(np.int64).tobytes()
 
 
 def ragged(lengths: Tensor) -> Ragged:
     """See `Ragged`; one for all layers and directions of a call."""
-    return _ragged(lengths.numpy().astype(np.int64).tobytes())
+    return _ragged(bytes_of(lengths))
 
 
 @lru_cache(maxsize=16)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from math import prod
 
 from recurra.backends.cpu.backward import Backward, backward
 from recurra.backends.cpu.kernel import Kernel
 from recurra.backends.cpu.product import linear
 from recurra.backends.cpu.program import StepProgram, forward_program, normal
+from recurra.backends.cpu.schedule import Schedule
 from recurra.backends.cpu.target import Code, host
 from recurra.backends.plan import Plan
 from recurra.graph import Expression, Graph
@@ -32,20 +35,16 @@ class Machine:
         self.program = program
         self.kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
         self.text = str(self.kernel.module)
-        self._target, self._bits = target, bits
-        self._work: dict[int, list[int]] = {}  # of the batch that was met last
+        self._target = target
+        self._lock = threading.Lock()
+        self._made: Code | None = None
 
-    def work(self, rows: int) -> Sequence[int]:
-        """Bytes of memory that a call needs beside: for each scratch value, each packed matrix."""
-        if rows not in self._work:
-            kernel, number = self.kernel, self._bits // 8
-            scratch = [rows * kernel.size(node) * number for node in kernel.scratch]
-            self._work = {rows: [*scratch, *(count * number for _, count in kernel.memory)]}
-        return self._work[rows]
-
-    @cached_property
+    @property
     def _code(self) -> Code:
-        return Code(self.text, self._target)
+        with self._lock:
+            if self._made is None:
+                self._made = Code(self.text, self._target)
+            return self._made
 
     @cached_property
     def share(self) -> int:
@@ -65,6 +64,10 @@ class Compiled:
         self.split = split(graph)
         self._sizes, self._bits = dict(sizes), bits
 
+    def size(self, node: Expression) -> int:
+        """Numbers of a row of a value of the step."""
+        return prod(self._sizes[letter] for letter in self.split.graph.shapes[node])
+
     def _machine(self, program: StepProgram, backwards: bool = False) -> Machine:
         return Machine(program, self._sizes, self._bits, backwards)
 
@@ -76,10 +79,7 @@ class Compiled:
     @cached_property
     def training(self) -> Machine:
         """Forward, keeping what the backward direction reads."""
-        forward = self.split.forward
-        kept = [node for node in self.split.backward.kept if node not in forward.stores]
-        stores = (*forward.stores, *kept)
-        return self._machine(replace(forward, stores=stores, kept=frozenset(kept)))
+        return self._machine(self.split.training)
 
     @cached_property
     def gradients(self) -> Machine:
@@ -110,6 +110,47 @@ class Split:
     def backward(self) -> Backward:
         """The backward direction."""
         return backward(self.graph, self.forward)
+
+    @cached_property
+    def training(self) -> StepProgram:
+        """The forward direction, keeping what the backward one reads."""
+        kept = [node for node in self.backward.kept if node not in self.forward.stores]
+        stores = (*self.forward.stores, *kept)
+        reads = tuple(read for slot in self.in_place for read in self._members[slot])
+        return replace(self.forward, stores=stores, kept=frozenset(kept), overwritten=reads)
+
+    @cached_property
+    def in_place(self) -> dict[int, tuple[Expression, ...]]:
+        """For slots of the front whose members nobody reads twice, what is kept in their places.
+
+        Only in a step of one phase: a later one might read what is gone.
+        """
+        if len(Schedule(self.forward).phases) > 1:
+            return {}
+        needed = {value for value, _ in self.backward.values}
+        kept = [node for node in self.backward.kept if node not in self.forward.stores]
+        found = {}
+        for slot, members in self._members.items():
+            shapes = {self.graph.shapes[node] for node in members}
+            same = [node for node in kept if {self.graph.shapes[node]} == shapes]
+            if len(same) >= len(members) and not needed.intersection(members):
+                found[slot] = tuple(same[: len(members)])
+                kept = [node for node in kept if node not in found[slot]]
+        return found
+
+    @property
+    def _members(self) -> dict[int, list[Expression]]:
+        """For slots all of whose members the step reads, these in their order."""
+        found: dict[int, dict[int, Expression]] = {}
+        counts = {}
+        for read, (slot, position, count) in zip(self.forward.reads, self.reads, strict=True):
+            found.setdefault(slot, {})[position] = read
+            counts[slot] = count
+        return {
+            slot: [own[position] for position in sorted(own)]
+            for slot, own in found.items()
+            if len(own) == counts[slot]
+        }
 
     def _stacks(self) -> list[tuple[Expression, tuple[Expression, ...]]]:
         order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}

@@ -10,9 +10,9 @@ from math import prod
 import torch
 
 from recurra.backends.cpu.compiled import Compiled, Machine, compiled
-from recurra.backends.cpu.fused import BITS
 from recurra.backends.cpu.kernel import Kernel
 from recurra.backends.cpu.operands import Operands, operands, text_of
+from recurra.backends.cpu.product import BITS
 from recurra.backends.cpu.run import team_for
 from recurra.backends.cpu.target import Target, host
 from recurra.graph import Expression, Graph
@@ -135,12 +135,18 @@ class Values:
         return [state for number, state in enumerate(self.graph.states) if number not in given_out]
 
     def _before(self) -> int:
-        """Numbers a step and row of the sequences that are computed before the loop."""
-        reads = zip(self.operands.split.forward.reads, self.operands.reads, strict=True)
+        """Numbers a step and row of the sequences computed before the loop that are kept."""
+        taken = self.operands
+        reads = zip(taken.split.forward.reads, taken.reads, strict=True)
         widths = {
             source: self.size([read]) * members
             for read, (source, _, members) in reads
-            if read.args and any(leaf.op == "input" for leaf in walk((read,)))
+            if source in taken.kept_sources
+            or (
+                not taken.sources[source].is_product
+                and read.args
+                and any(leaf.op == "input" for leaf in walk((read,)))
+            )
         }
         return sum(widths.values())
 

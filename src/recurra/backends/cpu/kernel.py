@@ -61,7 +61,7 @@ class Kernel:
         for (number, phase), own in zip(phases, self.phases, strict=True):
             parts += [write_reduction(self.draft, number, node) for node in phase.reductions]
             parts += [TileWriter(self.draft, number, sweep).write() for sweep in own]
-        self._write_share(self._steps(parts, write_barrier(self.draft)))
+        self._write_share(self._steps(parts, write_barrier(self.module)))
 
     @property
     def scratch(self) -> list[Expression]:
@@ -96,6 +96,7 @@ class Kernel:
         steps = self.table.load(b, table, "steps")
         counts = b.inttoptr(self.table.load(b, table, "counts"), POINTER)
         together = b.icmp_signed(">", team, index(1))
+        meet = [self.table.load(b, table, "arrived"), self.table.load(b, table, "yield"), team]
 
         def step(b: ir.IRBuilder, s: ir.Value) -> None:
             t = b.sub(b.sub(steps, index(1)), s) if self.backwards else s
@@ -104,7 +105,7 @@ class Kernel:
             for part in parts:
                 b.call(part, [table, t, s, low, end, me, team])
                 with b.if_then(together):
-                    b.call(barrier, [table, team])
+                    b.call(barrier, meet)
 
         loop(b, index(0), steps, 1, step, "time")
         b.ret_void()

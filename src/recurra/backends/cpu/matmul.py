@@ -17,7 +17,7 @@ from recurra.backends.cpu.vectors import INT, POINTER, Format, Vectors, index
 
 # What the one argument points to, as 64-bit integers. Strides count numbers.
 FIELDS = (
-    *("rows", "columns", "depth", "piece", "direct"),
+    *("rows", "columns", "depth", "piece", "direct", "begun"),
     *("left", "left_row", "left_k", "right", "right_column", "right_k"),
     *("result", "result_row", "bias", "sums", "packed_left", "packed_right", "own_right"),
 )
@@ -33,7 +33,8 @@ class Matmul:
     """Writes result (rows, columns) = left (rows, depth) @ right (depth, columns) + bias.
 
     The left side has left_k == 1 and is read where it is (direct), or it has left_row == 1 and is
-    packed; on the way the sums of its rows are taken, if they are asked for.
+    packed; on the way the sums of its rows are taken, if they are asked for. Where the result has
+    begun, the product is added to what it holds, in the place of the bias.
 
     Args:
         module: where the function goes.
@@ -280,7 +281,7 @@ class Matmul:
         count = smaller(b, index(self.rows), b.sub(at["rows"], row))
         vectors, last = self._vectors(b, at, column)
         arguments = [result, at["result_row"], left, *strides, count]
-        arguments += [packed, at["now"], bias, last, at["k"], ahead]
+        arguments += [packed, at["now"], bias, last, b.add(at["k"], at["begun"]), ahead]
         done = b.append_basic_block("tile_done")
         choose = b.switch(vectors, done)
         for n, function in enumerate(self._tiles, 1):
@@ -295,7 +296,9 @@ class Matmul:
 
         Rows beyond the last repeat it and are not stored.
         """
-        labels = "result result_row left left_row left_k rows packed depth bias last_vector k ahead"
+        labels = (
+            "result result_row left left_row left_k rows packed depth bias last_vector begun ahead"
+        )
         function = self._function(f"tile_{vectors}", labels, "result left packed bias ahead")
         function.linkage = "internal"
         function.attributes.add("noinline")
@@ -338,7 +341,7 @@ class Matmul:
         widths: list[int | ir.Value],
     ) -> dict[tuple[int, int], ir.Value]:
         v, form = Vectors(b, self.form), self.form
-        with b.if_else(b.icmp_signed("==", a["k"], index(0))) as (beginning, going_on):
+        with b.if_else(b.icmp_signed("==", a["begun"], index(0))) as (beginning, going_on):
             with beginning:
                 biases = [
                     v.load(b.gep(a["bias"], [index(n)], source_etype=form.vector), width)

@@ -19,6 +19,7 @@ from torch import Tensor
 _LINE = 64  # bytes of a cache line, at whose beginning every block starts
 _SMALL = 2**16  # bytes below which torch's own allocation is as good
 _MOST = 2**29  # bytes kept at most
+_MOST_WORK = 2**27  # bytes of work memory that a thread keeps at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
 
 
@@ -65,6 +66,12 @@ def work(*sizes: int) -> list[int]:
         mine.address = mine.block.ctypes.data + -mine.block.ctypes.data % _LINE
         mine.times_released = _times_released
     return [mine.address + place for place in places]
+
+
+def worked() -> None:
+    """The call is over: what it needed is kept for the next one unless it is very much."""
+    if _work.block is not None and _work.block.size > _MOST_WORK:
+        _work.block = None
 
 
 def release() -> None:

@@ -1,20 +1,50 @@
-"""The tensors that a recurrence takes: which values of the graph they hold, in which order."""
+"""The tensors that a recurrence takes: which values of the graph they hold, in which order.
+
+What its steps read comes from sources: sequences that are given, or products of a sequence with
+weights, which the recurrence computes itself, for all steps before the first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from recurra.backends.cpu.compiled import split
 from recurra.backends.cpu.program import given_out
-from recurra.backends.cpu.run import MatrixFields
+from recurra.backends.cpu.sheet import Span
+from recurra.backends.plan import Program
 from recurra.graph import Expression, Graph
 from recurra.graph.serial import dumps, loads
 
 Sizes = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where reads come from.
+
+    Attributes:
+        slots: of the front: of a sequence; or of a sequence, weights, and perhaps a bias, of which
+            the source is the product.
+        first: number of the first of their tensors.
+    """
+
+    slots: tuple[int, ...]
+    first: int
+
+    @property
+    def is_product(self) -> bool:
+        """Whether it is computed."""
+        return len(self.slots) > 1
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of its tensors."""
+        return range(self.first, self.first + len(self.slots))
 
 
 class Operands:
@@ -23,7 +53,8 @@ class Operands:
     Attributes:
         graph: the step; what runs before the loop is a part of it, and left out here.
         split: the graph, cut.
-        slots: slots of the front in which the distinct sources stand.
+        sources: in the order of the tensors.
+        front: what is computed before from sequences, without what sources compute.
         reads: for each read, (source, position in it, members of it).
         outputs: what the loop gives out, the output first.
         output_states: for each of them the number of the state whose value after the step it is; or
@@ -36,29 +67,85 @@ class Operands:
         self.graph = graph
         self.split = split(graph)
         normal = self.split.graph
-        self.slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
+        slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
         self.reads = [
-            (self.slots.index(slot), position, count) for slot, position, count in self.split.reads
+            (slots.index(slot), position, count) for slot, position, count in self.split.reads
         ]
         self.outputs = given_out(normal)
         numbers = {update: k for k, update in reversed([*enumerate(normal.updates)])}
         self.output_states = tuple(numbers.get(node) for node in self.outputs)
         self.shown = [self._source(node) for node in normal.outputs[1:]]
+        products = self._products(slots)
+        self.front: Program = [one for one in self.split.front.parallel if one[2] not in products]
+        self.sources: list[Source] = []
+        first = 0
+        for slot in slots:
+            self.sources.append(Source(products.get(slot, (slot,)), first))
+            first += len(self.sources[-1].slots)
+
+    def _products(self, slots: Sequence[int]) -> dict[int, tuple[int, ...]]:
+        """The sources that are products which nobody else needs: their operands' slots."""
+        front = self.split.front
+        elsewhere = {slot for _, sources, _ in front.parallel for slot in sources}
+        elsewhere |= {slot for kind, slot, _, _ in self.shown if kind == "front"}
+        return {
+            target: sources
+            for function, sources, target in front.parallel
+            if function is front.linear
+            and isinstance(target, int)
+            and target in slots
+            and target not in elsewhere
+        }
 
     def of_state(self, number: int) -> int | None:
         """The output that is a state's value after the step; None if there is none."""
         return self.output_states.index(number) if number in self.output_states else None
 
-    @property
+    @cached_property
     def taken(self) -> list[int]:
         """Slots of the front, in the order of the tensors; the states follow."""
-        return [*self.slots, *self.split.constants, *self.split.matrices]
+        of_sources = [slot for source in self.sources for slot in source.slots]
+        return [*of_sources, *self.split.constants, *self.split.matrices]
+
+    @property
+    def constants_from(self) -> int:
+        """The number of the first tensor of a constant."""
+        return sum(len(source.slots) for source in self.sources)
+
+    @property
+    def matrices_from(self) -> int:
+        """The number of the first tensor of stacked matrices."""
+        return self.constants_from + len(self.split.constants)
 
     @cached_property
     def kept(self) -> tuple[Expression, ...]:
         """Values that the forward direction stores for the backward one, beside its output."""
         stores = (*self.split.forward.stores, *self.split.backward.kept)
         return tuple(node for node in dict.fromkeys(stores) if node not in self.outputs)
+
+    @cached_property
+    def in_place(self) -> dict[int, tuple[Expression, ...]]:
+        """For some sources that are products, the kept values that take the places of theirs."""
+        slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
+        return {
+            slots.index(slot): nodes
+            for slot, nodes in self.split.in_place.items()
+            if self.sources[slots.index(slot)].is_product
+        }
+
+    @cached_property
+    def kept_apart(self) -> tuple[Expression, ...]:
+        """The other kept values: they stand side by side in one tensor."""
+        elsewhere = {node for nodes in self.in_place.values() for node in nodes}
+        return tuple(node for node in self.kept if node not in elsewhere)
+
+    @cached_property
+    def kept_sources(self) -> tuple[int, ...]:
+        """Sources that are products and that the backward direction reads."""
+        read = {value for value, _ in self.split.backward.values}
+        reads = zip(self.split.forward.reads, self.reads, strict=True)
+        needed = {source for node, (source, _, _) in reads if node in read}
+        return tuple(k for k in sorted(needed) if self.sources[k].is_product)
 
     @cached_property
     def differentiable(self) -> tuple[bool, ...]:
@@ -71,7 +158,7 @@ class Operands:
         }
         products = {(product.operand, product.matrix) for product in back.products}
         return (
-            *(source in reached for source in range(len(self.slots))),
+            *(k in reached for k, source in enumerate(self.sources) for _ in source.slots),
             *(d is not None for d in back.constants),
             *(
                 any((operand, node) in products for node in nodes)
@@ -117,14 +204,18 @@ class Operands:
         return "front", *self.split.front.given_to_step(node)
 
     def divide(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
-        """(sources, constants, stacked matrices, states)."""
-        a = len(self.slots)
-        b = a + len(self.split.constants)
-        c = b + len(self.split.matrices)
+        """(tensors of sources, constants, stacked matrices, states)."""
+        a, b, c = self.constants_from, self.matrices_from, len(self.taken)
         return tensors[:a], tensors[a:b], tensors[b:c], tensors[c:]
 
-    def read(self, sources: Sequence[Tensor]) -> dict[Expression, Tensor]:
-        """Each read by itself: a view of its source."""
+    def read(self, tensors: Sequence[Tensor]) -> dict[Expression, Tensor]:
+        """Each read by itself: a view of its source, whose product PyTorch computes."""
+        sources = [
+            F.linear(*(tensors[k] for k in source.numbers))
+            if source.is_product
+            else tensors[source.first]
+            for source in self.sources
+        ]
         return {
             node: _part(sources[source], position, members)
             for node, (source, position, members) in zip(
@@ -143,19 +234,13 @@ class Operands:
             found |= dict(zip(nodes, stack.chunk(len(nodes)), strict=True))
         return found
 
-    def matrix_fields(
-        self, stacked: Sequence[Tensor], nodes: Sequence[Expression]
-    ) -> dict[Expression, MatrixFields]:
-        """Where each of these matrices lies: those of the loop, as they are or mirrored."""
-        found = {}
-        for node in nodes:
-            number, position, count, mirrored = self._matrix_places[node]
-            stack = stacked[number]
-            rows, columns = stack.stride()
-            start = position * (stack.shape[0] // count) * rows * stack.element_size()
-            strides = (columns, rows) if mirrored else (rows, columns)
-            found[node] = (stack.data_ptr() + start, *strides)
-        return found
+    def matrix(self, node: Expression, stacked: Sequence[Span]) -> Span:
+        """Where a matrix of the loop lies, as it is or mirrored."""
+        number, position, count, mirrored = self._matrix_places[node]
+        stack = stacked[number]
+        rows = stack.shape[0] // count
+        own = stack.since(position * rows).before((count - 1 - position) * rows)
+        return own.mirrored() if mirrored else own
 
     @cached_property
     def _matrix_places(self) -> dict[Expression, tuple[int, int, int, bool]]:
@@ -176,17 +261,19 @@ class Operands:
         place = len(self.taken)
         for number, state in enumerate(normal.states):
             found.setdefault(normal.shape(state)[0], (place + number, 1, 1))
-        place = len(self.slots) + len(cut.constants)
+        place = self.matrices_from
         for number, (_, nodes) in enumerate(cut.stacks):
             rows, columns = normal.shapes[nodes[0]]
             found.setdefault(rows, (place + number, 0, len(nodes)))
             found.setdefault(columns, (place + number, 1, 1))
         for number, node in enumerate(cut.forward.constants):
             if normal.shapes[node]:
-                found.setdefault(normal.shapes[node][0], (len(self.slots) + number, 0, 1))
+                found.setdefault(normal.shapes[node][0], (self.constants_from + number, 0, 1))
         for read, (source, _, members) in zip(cut.forward.reads, self.reads, strict=True):
             if normal.shapes[read]:
-                found.setdefault(normal.shapes[read][0], (source, 2, members))
+                own = self.sources[source]
+                where = (own.first + 1, 0) if own.is_product else (own.first, 2)
+                found.setdefault(normal.shapes[read][0], (*where, members))
         return found
 
     @property
@@ -194,10 +281,10 @@ class Operands:
         """The size letters that a step meets, sorted."""
         return sorted(self._where)
 
-    def sizes(self, tensors: Sequence[Tensor]) -> dict[str, int]:
-        """The number behind each size letter that a step meets."""
+    def sizes(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
+        """The number behind each size letter that a step meets, from the shapes of the tensors."""
         return {
-            letter: tensors[tensor].shape[dimension] // members
+            letter: shapes[tensor][dimension] // members
             for letter, (tensor, dimension, members) in self._where.items()
         }
 

@@ -17,6 +17,7 @@ from recurra.backends.cpu import fused
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
 from recurra.backends.said import say_once
+from recurra.graph import Expression
 
 _PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 LIBRARY = torch.library.Library("recurra", "DEF")
@@ -24,8 +25,8 @@ _HOW = "str graph, SymInt steps, Tensor? lengths=None"
 LIBRARY.define(f"recurrence(Tensor[] tensors, {_HOW}) -> Tensor[]")
 LIBRARY.define(f"recurrence_training(Tensor[] tensors, {_HOW}) -> Tensor[]")
 LIBRARY.define(
-    "recurrence_backward(Tensor[] tensors, Tensor[] outputs, Tensor[] kept, Tensor[] d_outputs, "
-    f"Tensor[] d_states, {_HOW}) -> Tensor[]"
+    "recurrence_backward(Tensor[] tensors, Tensor[] kept, Tensor[] d_outputs, Tensor[] d_states, "
+    f"bool[] wanted, {_HOW}) -> Tensor[]"
 )
 
 
@@ -35,8 +36,9 @@ def recurrence(
     """Run a graph over time.
 
     Args:
-        tensors: as `Operands` orders them: sources (T, B, ·) or (1, B, ·), constants, stacked
-            matrices, states (B, size); all of one number format.
+        tensors: as `Operands` orders them: sources (T, B, ·) or (1, B, ·), each followed by weights
+            (N, ·) and perhaps a bias (N,) if it is to be multiplied with them first; constants,
+            stacked matrices, states (B, size); all of one number format.
         graph: the step, as `recurra.graph.serial.dumps` writes it.
         steps: T.
         lengths: (B,) int64, the longest first, if rows end; sources are (1, N, ·) then, with all
@@ -51,7 +53,7 @@ def recurrence(
         return found
     if _records(tensors):
         return list(Recurrence.apply(graph, steps, lengths, *tensors))
-    return _kernel(tensors, graph, steps, lengths)
+    return fused.inference(tensors, graph, steps, lengths)
 
 
 def _records(tensors: Sequence[Tensor]) -> bool:
@@ -72,30 +74,16 @@ def _alone(tensors: Sequence[Tensor]) -> bool:
     )
 
 
-def _kernel(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
-) -> list[Tensor]:
-    return fused.inference(fused.Call.of(graph, steps, tensors, lengths), tensors)
+def _kernel(*given: Any) -> list[Tensor]:
+    return fused.inference(*given)
 
 
-def _training(
-    tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
-) -> list[Tensor]:
-    return fused.training(fused.Call.of(graph, steps, tensors, lengths), tensors)
+def _training(*given: Any) -> list[Tensor]:
+    return fused.training(*given)
 
 
-def _backward(
-    tensors: Sequence[Tensor],
-    outputs: Sequence[Tensor],
-    kept: Sequence[Tensor],
-    d_outputs: Sequence[Tensor],
-    d_states: Sequence[Tensor],
-    graph: str,
-    steps: int,
-    lengths: Tensor | None = None,
-) -> list[Tensor]:
-    call = fused.Call.of(graph, steps, tensors, lengths)
-    return fused.gradients(call, tensors, outputs, kept, d_outputs, d_states)
+def _backward(*given: Any) -> list[Tensor]:
+    return fused.gradients(*given)
 
 
 def _shapes(
@@ -111,59 +99,83 @@ def _extent(tensors: Sequence[Tensor], steps: int, lengths: Tensor | None) -> tu
     return (steps, tensors[-1].shape[0]) if lengths is None else (1, tensors[0].shape[1])
 
 
-def _history(state: Tensor, tensors: Sequence[Tensor], steps: int, ragged: bool) -> Tensor:
+def _slots(state: Tensor, tensors: Sequence[Tensor], steps: int, ragged: bool) -> Tensor:
     """Room for a state before the first step and after each."""
     rows = state.shape[0]
     first = (1, rows + tensors[0].shape[1]) if ragged else (steps + 1, rows)
     return state.new_empty(*first, state.shape[1])
 
 
+def _after(slots: Tensor, tensors: Sequence[Tensor], ragged: bool) -> Tensor:
+    """The state after each step."""
+    return slots[:, tensors[-1].shape[0] :] if ragged else slots[1:]
+
+
+def _sequence(
+    taken: Operands,
+    node: Expression,
+    tensors: Sequence[Tensor],
+    steps: int,
+    lengths: Tensor | None,
+) -> Tensor:
+    """Room for a value of every step and row."""
+    shapes, sizes = taken.split.graph.shapes, taken.sizes([t.shape for t in tensors])
+    size = math.prod(sizes[letter] for letter in shapes[node])
+    return tensors[-1].new_empty(*_extent(tensors, steps, lengths), size)
+
+
 def _output_shapes(
     taken: Operands, tensors: Sequence[Tensor], steps: int, lengths: Tensor | None
 ) -> list[Tensor]:
-    shapes, sizes, last = taken.split.graph.shapes, taken.sizes(tensors), tensors[-1]
-    found = []
-    for node, state in zip(taken.outputs, taken.output_states, strict=True):
-        size = math.prod(sizes[letter] for letter in shapes[node])
-        if state is None:
-            found.append(last.new_empty(*_extent(tensors, steps, lengths), size))
-        elif lengths is None:  # behind the state before the first step
-            found.append(last.new_empty(steps + 1, last.shape[0], size)[1:])
-        else:
-            rows = last.shape[0]
-            found.append(last.new_empty(1, rows + tensors[0].shape[1], size)[:, rows:])
-    return found
+    states, ragged = taken.divide(tensors)[3], lengths is not None
+    return [
+        _sequence(taken, node, tensors, steps, lengths)
+        if state is None
+        else _after(_slots(states[state], tensors, steps, ragged), tensors, ragged)
+        for node, state in zip(taken.outputs, taken.output_states, strict=True)
+    ]
 
 
 def _training_shapes(
     tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     taken = operands(graph)
-    sizes, states = taken.sizes(tensors), taken.divide(tensors)[3]
-    histories = [
-        _history(state, tensors, steps, lengths is not None)
-        for number, state in enumerate(states)
-        if number not in taken.output_states
+    states, like = taken.divide(tensors)[3], tensors[-1]
+    outputs = zip(taken.outputs, taken.output_states, strict=True)
+    others = [node for node, state in outputs if state is None]
+    sizes, shapes = taken.sizes([t.shape for t in tensors]), taken.split.graph.shapes
+    groups = [nodes for nodes in (taken.kept_apart, *taken.in_place.values()) if nodes]
+    widths = [
+        sum(math.prod(sizes[letter] for letter in shapes[node]) for node in nodes)
+        for nodes in groups
     ]
-    shapes = [taken.split.graph.shapes[node] for node in taken.kept]
-    total = sum(math.prod(sizes[letter] for letter in shape) for shape in shapes)
     extent = _extent(tensors, steps, lengths)
-    stores = [states[0].new_empty(*extent, total)] if shapes else []
-    return [*_shapes(tensors, graph, steps, lengths), *histories, *stores]
+    products = [
+        (tensors[own.first].shape, tensors[own.first + 1].shape[0])
+        for own in map(taken.sources.__getitem__, taken.kept_sources)
+    ]
+    return [
+        *(_slots(state, tensors, steps, lengths is not None) for state in states),
+        *(_sequence(taken, node, tensors, steps, lengths) for node in others),
+        *map(torch.empty_like, states),
+        *(like.new_empty(*extent, width) for width in widths),
+        *(like.new_empty(x[0], x[1], width) for x, width in products),
+    ]
 
 
 def _gradient_shapes(
     tensors: Sequence[Tensor],
-    outputs: Sequence[Tensor],
     kept: Sequence[Tensor],
     d_outputs: Sequence[Tensor],
     d_states: Sequence[Tensor],
+    wanted: Sequence[bool],
     graph: str,
     steps: int,
     lengths: Tensor | None = None,
 ) -> list[Tensor]:
     reached = operands(graph).differentiable
-    return [t.new_empty(t.shape) for t, has in zip(tensors, reached, strict=True) if has]
+    given = zip(tensors, reached, wanted, strict=True)
+    return [t.new_empty(t.shape) for t, has, asked in given if has and asked]
 
 
 class Recurrence(torch.autograd.Function):
@@ -174,29 +186,36 @@ class Recurrence(torch.autograd.Function):
         ctx: Any, graph: str, steps: int, lengths: Tensor | None, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         """Run forward and keep what the backward direction reads."""
-        run = _training if _alone(tensors) else torch.ops.recurra.recurrence_training.default
+        run = fused.training if _alone(tensors) else torch.ops.recurra.recurrence_training.default
         results = run(tensors, graph, steps, lengths)
         taken = operands(graph)
-        outputs = len(taken.outputs)
-        given = outputs + len(taken.split.graph.states)
-        ctx.given, ctx.counts = (graph, steps, lengths), (len(tensors), outputs)
-        ctx.save_for_backward(*tensors, *results[:outputs], *results[given:])
-        return tuple(results[:given])
+        states = len(taken.split.graph.states)
+        last = states + taken.output_states.count(None)
+        ctx.given, ctx.counts = (graph, steps, lengths), (len(tensors), len(taken.outputs))
+        ctx.save_for_backward(*tensors, *results[:last], *results[last + states :])
+        others = iter(results[states:last])
+        outputs = [
+            next(others) if state is None else _after(results[state], tensors, lengths is not None)
+            for state in taken.output_states
+        ]
+        return *outputs, *results[last : last + states]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients for everything; second derivatives go through PyTorch."""
+        """Gradients for everything that needs one; second derivatives go through PyTorch."""
         saved = ctx.saved_tensors  # once: a checkpoint computes them when they are asked for
         count, given_out = ctx.counts
-        tensors, results = saved[:count], saved[count:]
+        tensors, kept = saved[:count], saved[count:]
         if torch.is_grad_enabled():
             return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
-        outputs, kept = results[:given_out], results[given_out:]
-        d_outputs, d_states = gradients[:given_out], gradients[given_out:]
-        run = _backward if _alone(gradients) else torch.ops.recurra.recurrence_backward.default
-        found = iter(run(tensors, outputs, kept, d_outputs, d_states, *ctx.given))
+        wanted = ctx.needs_input_grad[3:]
+        alone = _alone(gradients)
+        run = fused.gradients if alone else torch.ops.recurra.recurrence_backward.default
+        given = (gradients[:given_out], gradients[given_out:], wanted)
+        found = iter(run(tensors, kept, *given, *ctx.given))
         reached = operands(ctx.given[0]).differentiable
-        return (None, None, None, *(next(found) if has else None for has in reached))
+        pairs = zip(reached, wanted, strict=True)
+        return (None, None, None, *(next(found) if has and asked else None for has, asked in pairs))
 
 
 def _plain_gradients(

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.matmul import FIELDS, Matmul
-from recurra.backends.cpu.target import Code, host
+from recurra.backends.cpu.sheet import Sheet, Span
+from recurra.backends.cpu.target import Code, Target, host, made_once
 
-_BITS = {torch.float32: 32, torch.float64: 64}
+BITS = {torch.float32: 32, torch.float64: 64}
+FORMATS = {bits: dtype for dtype, bits in BITS.items()}
 _PIECE = 768  # elements of the depth at a time, so that a packed panel stays in the second cache
 _PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 _SMALL = 2**17  # multiplications below which a second thread costs more than it saves
@@ -28,21 +30,69 @@ _SMALL = 2**17  # multiplications below which a second thread costs more than it
 
 @dataclass(frozen=True)
 class Compiled:
-    """Machine code of products."""
+    """The kernel for products of float32 or float64, and the address of its function."""
 
     matmul: Matmul
-    code: Code
     share: int
 
 
 @lru_cache(maxsize=2)
 def compiled(bits: int) -> Compiled:
-    """The kernel for products of float32 or float64."""
-    target = host()
+    """See `Compiled`."""
+    matmul = _matmul(ir.Module("matmul"), bits, host())
+    return Compiled(matmul, _code(bits, host()).address("share"))
+
+
+@made_once
+def _code(bits: int, target: Target) -> Code:
     module = ir.Module("matmul")
-    matmul = Matmul(module, target.form(bits), target.accumulators)
-    code = Code(str(module), target)
-    return Compiled(matmul, code, code.address("share"))
+    _matmul(module, bits, target)
+    return Code(str(module), target)
+
+
+def _matmul(module: ir.Module, bits: int, target: Target) -> Matmul:
+    return Matmul(module, target.form(bits), target.accumulators)
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The sizes of a product and how it is cut; the fields of its table that are no addresses.
+
+    Attributes:
+        matmul: the kernel.
+        numbers: by field.
+        team: how many threads share it.
+        packed: numbers of packed memory for all members of the team: left, right.
+    """
+
+    matmul: Compiled
+    numbers: dict[str, int]
+    team: int
+    packed: tuple[int, int]
+
+    @classmethod
+    def of(
+        cls,
+        bits: int,
+        left: tuple[tuple[int, ...], tuple[int, ...]],
+        right: tuple[tuple[int, ...], tuple[int, ...]],
+        sums: bool,
+    ) -> Extent:
+        """The product of left (M, K) and right (K, N), each given by its shape and strides."""
+        (rows, depth), (_, columns) = left[0], right[0]
+        own = compiled(bits)
+        pieces = -(-depth // _PIECE)
+        piece = -(-depth // pieces)
+        team = torch.get_num_threads() if rows * columns * depth > _SMALL else 1
+        direct = left[1][1] == 1 and not sums
+        packed = own.matmul.memory_of_a_member(columns, piece, direct)
+        numbers = {
+            **{"rows": rows, "columns": columns, "depth": depth, "piece": piece},
+            **{"direct": int(direct), "begun": 0, "own_right": packed[1]},
+            **dict(zip(("left_row", "left_k"), left[1], strict=True)),
+            **dict(zip(("right_k", "right_column"), right[1], strict=True)),
+        }
+        return cls(own, numbers, team, (team * packed[0], team * packed[1]))
 
 
 def multiply(
@@ -60,32 +110,66 @@ def multiply(
     result = memory.empty(left, rows, columns)
     if not depth:
         return result.zero_() if bias is None else result.copy_(bias.expand(rows, columns))
-    own = compiled(_BITS[left.dtype])
-    matmul = own.matmul
     if 1 not in left.stride():
         left = left.contiguous()
-    pieces = -(-depth // _PIECE)
-    piece = -(-depth // pieces)
-    team = torch.get_num_threads() if rows * columns * depth > _SMALL else 1
-    direct = left.stride(1) == 1 and sums is None
-    own_left, own_right = matmul.memory_of_a_member(columns, piece, direct)
-    each = team * left.element_size()
-    packed_left, packed_right = memory.work(each * own_left, each * own_right)
-    bias = _zeros(columns, left.dtype) if bias is None else bias.contiguous()
-    table = (ctypes.c_int64 * len(FIELDS))(  # in their order
-        *(rows, columns, depth, piece, int(direct)),
-        *(left.data_ptr(), *left.stride()),
-        *(right.data_ptr(), right.stride(1), right.stride(0)),
-        *(result.data_ptr(), result.stride(0), bias.data_ptr()),
-        0 if sums is None else sums.data_ptr(),
-        *(packed_left, packed_right, own_right),
-    )
-    threads.run(own.share, ctypes.addressof(table), team)
+    shapes = (left.shape, left.stride()), (right.shape, right.stride())
+    extent = Extent.of(BITS[left.dtype], *shapes, sums is not None)
+    packed_left, packed_right = memory.work(*(left.element_size() * n for n in extent.packed))
+    bias = zeros(columns, left.dtype) if bias is None else bias.contiguous()
+    numbers = {
+        **extent.numbers,
+        **{"left": left.data_ptr(), "right": right.data_ptr(), "bias": bias.data_ptr()},
+        **{"result": result.data_ptr(), "result_row": result.stride(0)},
+        **{"sums": 0 if sums is None else sums.data_ptr()},
+        **{"packed_left": packed_left, "packed_right": packed_right},
+    }
+    table = (ctypes.c_int64 * len(FIELDS))(*(numbers[name] for name in FIELDS))
+    threads.run(extent.matmul.share, ctypes.addressof(table), extent.team)
     return result
 
 
+def add_product(
+    sheet: Sheet,
+    result: Span,
+    left: Span,
+    right: Span,
+    bias: Span | None = None,
+    sums: Span | None = None,
+    begun: bool = False,
+) -> None:
+    """A part of a sheet: the product of `multiply`, of at least one row, column and depth.
+
+    Args:
+        sheet: where it goes.
+        result: (M, N), numbers of a row side by side.
+        left, right, bias, sums: see `multiply`.
+        begun: whether the product is added to what the result holds.
+    """
+    bits = 8 * sheet.size
+    shapes = (left.shape, left.strides), (right.shape, right.strides)
+    extent = Extent.of(bits, *shapes, sums is not None)
+    at = sheet.table(len(FIELDS))
+    place = {name: at + number for number, name in enumerate(FIELDS)}
+    for name, number in extent.numbers.items():
+        sheet.put(place[name], number)
+    sheet.put(place["begun"], int(begun))
+    sheet.put(place["result_row"], result.strides[0])
+    room = {
+        f"packed_{side}": sheet.room((n,))
+        for side, n in zip(("left", "right"), extent.packed, strict=True)
+    }
+    spans = {"left": left, "right": right, "result": result, "bias": bias, "sums": sums, **room}
+    for name, span in spans.items():
+        if span is not None:
+            sheet.span(place[name], span)
+    if bias is None:
+        sheet.constant(place["bias"], zeros(right.shape[1], FORMATS[bits]))
+    sheet.part("product", extent.matmul.share, at, extent.team)
+
+
 @lru_cache(maxsize=64)
-def _zeros(count: int, dtype: torch.dtype) -> Tensor:
+def zeros(count: int, dtype: torch.dtype) -> Tensor:
+    """As many zeros, always the same."""
     return torch.zeros(count, dtype=dtype)
 
 
@@ -128,7 +212,7 @@ def _fits(*tensors: Tensor | None) -> bool:
     return (
         not torch.compiler.is_compiling()
         and all(
-            type(t) in _PLAIN and t.dtype in _BITS and t.device.type == "cpu" and t.numel()
+            type(t) in _PLAIN and t.dtype in BITS and t.device.type == "cpu" and t.numel()
             for t in given
         )
         and len({t.dtype for t in given}) == 1

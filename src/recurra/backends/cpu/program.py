@@ -31,6 +31,7 @@ class StepProgram:
         shapes: of every node.
         names: what the equations call a node, where they name it.
         kept: stores that nobody but the backward program reads.
+        overwritten: reads in whose memory some of the stores may lie, unit by unit.
     """
 
     reads: tuple[Expression, ...]
@@ -42,6 +43,7 @@ class StepProgram:
     shapes: Mapping[Expression, Shape]
     names: Mapping[Expression, str] = field(default_factory=dict)
     kept: frozenset[Expression] = frozenset()
+    overwritten: tuple[Expression, ...] = ()
 
     @property
     def leaves(self) -> frozenset[Expression]:

@@ -8,7 +8,7 @@ kernel multiplies them too. Tables are filled once; a step only says where its i
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,9 +19,11 @@ from recurra.backends.backend import Given
 from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.batch import dense
 from recurra.backends.cpu.compiled import Machine
+from recurra.backends.cpu.parts import LINES
+from recurra.backends.cpu.product import BITS
 from recurra.backends.cpu.program import StepProgram, forward_program, normal
-from recurra.backends.cpu.run import MatrixFields, put_batch, put_weights, put_work, team_for
-from recurra.backends.cpu.table import Memory
+from recurra.backends.cpu.run import Run, add_packing, add_table
+from recurra.backends.cpu.sheet import GIVEN, Sheet, Span
 from recurra.backends.plan import Plan
 from recurra.backends.reference import execute
 from recurra.backends.steps import Layer, States, Steps
@@ -29,7 +31,7 @@ from recurra.backends.weights import Weights
 from recurra.graph import Expression, Graph
 from recurra.graph.facts import below
 
-_BITS = {torch.float32: 32, torch.float64: 64}
+Numbers = ctypes.Array[ctypes.c_int64]
 
 
 class Step:
@@ -77,7 +79,7 @@ class FusedLayer:
     """
 
     def __init__(self, layer: Layer, rows: int, like: Tensor) -> None:
-        self.step = _step(layer.graph, tuple(sorted(layer.sizes.items())), _BITS[like.dtype])
+        self.step = _step(layer.graph, tuple(sorted(layer.sizes.items())), BITS[like.dtype])
         self.layer, self.rows, self._batch = layer, rows, dense(1, rows)
         kernel, program = self.step.machine.kernel, self.step.program
         self.slots = [like.new_zeros(2, rows, kernel.size(state)) for state in program.states]
@@ -88,12 +90,22 @@ class FusedLayer:
             else like.new_zeros(1, rows, kernel.size(leaf))
             for leaf in program.reads
         }
-        self.places = {
+        self._places = {
             str(leaf.attribute): kernel.table.place(kernel.table.key("read", leaf))
             for leaf in program.reads
         }
-        self.tables: list[Memory] = []
+        self._tables: list[int] = []  # where they begin in the sheet
+        self.sheet: Numbers = (ctypes.c_int64 * 0)()
         self._kept: list[Tensor] = []
+
+    @property
+    def inputs(self) -> Iterable[str]:
+        """What a step reads."""
+        return self._places
+
+    def place(self, name: str, number: int) -> int:
+        """Where in the sheet a table has the address of an input."""
+        return self._tables[number] + self._places[name]
 
     def output(self, number: int) -> Tensor:
         """Where the step of this table leaves the output, (B, size)."""
@@ -121,64 +133,62 @@ class FusedLayer:
         sequences = {str(leaf.attribute): value for leaf, value in self.reads.items()}
         values = step.front.blank(weights, Given(1, self.rows, sequences, {}, states))
         execute(step.front.constant, values)
-        constants = [values[slot].to(like.dtype) for slot in step.constants]
+        constants = [values[slot].to(like.dtype).contiguous() for slot in step.constants]
         matrices = [values[slot].to(like.dtype) for slot in step.matrices]
-        first = step.machine.kernel.table.blank()
-        named = dict(zip(step.program.constants, constants, strict=True))
-        self._fill(first, named, dict(zip(step.program.matrices, matrices, strict=True)))
-        self.tables = [first, type(first).from_buffer_copy(first)]
-        for number, table in enumerate(self.tables):
-            self._put_states(table, number)
+        self._fill(constants, matrices)
+        for number in (0, 1):
             for name, value in {} if lower is None else lower.handed(number).items():
-                if name in self.places:
-                    table[self.places[name]] = value.data_ptr()
+                if name in self._places:
+                    self.sheet[self.place(name, number)] = value.data_ptr()
 
-    # All that is known here of how a kernel is called: what it finds in its table, and the call.
+    # All that is known here of how a kernel is called: what it finds in its tables, and the call.
 
-    def _fill(
-        self,
-        table: Memory,
-        constants: Mapping[Expression, Tensor],
-        matrices: Mapping[Expression, Tensor],
-    ) -> None:
-        """Everything but the states, which differ from one way round to the other."""
-        machine, keys, batch = self.step.machine, self.step.machine.kernel.table, self._batch
-        for leaf, read in self.reads.items():
-            keys.put(table, keys.key("read", leaf), *batch.fields(read))
-        for node, store in self.stores.items():
-            keys.put(table, keys.key("store", node), *batch.fields(store))
-        self._kept = [
-            *put_weights(machine, table, batch, constants, _places(matrices)),
-            *matrices.values(),
-            *put_batch(machine, table, batch, team_for(machine, self.rows, 1)[1]),
-        ]
-        put_work(machine, table, batch, self._room)
+    def _fill(self, constants: list[Tensor], matrices: list[Tensor]) -> None:
+        """Both tables; they differ in the slots of the states alone."""
+        machine, program, size = self.step.machine, self.step.program, self.slots[0].element_size()
+        tensors = [*self.reads.values(), *self.stores.values(), *self.slots, *constants, *matrices]
+        sheet = Sheet(size, len(tensors))
+        spans = iter([Span.of(GIVEN + k, t.shape, t.stride()) for k, t in enumerate(tensors)])
+        reads = {leaf: next(spans) for leaf in self.reads}
+        stores = {node: next(spans) for node in self.stores}
+        states = [(next(spans), False) for _ in self.slots]
+        run = Run(
+            {leaf: (span, self._batch.layout(span)) for leaf, span in reads.items()},
+            {node: next(spans) for node in program.constants},
+            {node: next(spans) for node in program.matrices},
+            states,
+            stores,
+        )
+        first, self._team = add_table(sheet, machine, self._batch, run, 1)
+        packed = add_packing(sheet, machine, first)
+        self._tables = [first, sheet.twin(first, machine.kernel.table.size)]
+        for number, at in enumerate(self._tables):
+            self._put_states(sheet, at, [slots for slots, _ in states], number)
+        sheet.close()
+        work = [memory.empty(self.slots[0], -(-count // size)) for count in sheet.work]
+        meeting = torch.zeros(2 * LINES // 8, dtype=torch.int64)
+        addresses = [tensor.data_ptr() for tensor in (*tensors, *work)]
+        self._kept = [*tensors, *work, meeting]
+        self.sheet = sheet.filled(addresses, meeting.data_ptr())
+        if packed:
+            threads.run(machine.pack, self._address(0), torch.get_num_threads())
 
-    def _room(self, *sizes: int) -> list[int]:
-        """Addresses of memory for so many bytes each, as long as this object lives."""
-        number = self.slots[0].element_size()
-        own = [memory.empty(self.slots[0], -(-size // number)) for size in sizes]
-        self._kept += own
-        return [block.data_ptr() for block in own]
-
-    def _put_states(self, table: Memory, number: int) -> None:
+    def _put_states(self, sheet: Sheet, at: int, spans: Sequence[Span], number: int) -> None:
         """Slot 0 of a kernel is slot `number`, its slot 1 the other, which lies before or after."""
         keys = self.step.machine.kernel.table
-        keys.put(table, "turn", number)  # one way through the weights, then back
-        for state, slots in zip(self.step.program.states, self.slots, strict=True):
-            _, stride, *rest = self._batch.slot_fields(slots, history=False)
-            place = slots[number].data_ptr(), stride * (1 - 2 * number), *rest
-            keys.put(table, keys.state(state), *place)
+        sheet.put(at + keys.place("turn"), number)  # one way through the weights, then back
+        for state, slots in zip(self.step.program.states, spans, strict=True):
+            place = at + keys.place(keys.state(state))
+            stride, *rest = self._batch.slot_layout(slots, history=False)
+            sheet.span(place, slots.at(number))
+            sheet.put(place + 1, stride * (1 - 2 * number), *rest)
+
+    def _address(self, number: int) -> int:
+        return ctypes.addressof(self.sheet) + 8 * self._tables[number]
 
     def call(self, number: int) -> Callable[[], object]:
         """What runs the step with this table."""
-        machine = self.step.machine
-        team, _ = team_for(machine, self.rows, 1)
-        return threads.ready(machine.share, ctypes.addressof(self.tables[number]), team)
-
-
-def _places(matrices: Mapping[Expression, Tensor]) -> dict[Expression, MatrixFields]:
-    return {node: (m.data_ptr(), m.stride(0), m.stride(1)) for node, m in matrices.items()}
+        return threads.ready(self.step.machine.share, self._address(number), self._team)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,12 +197,12 @@ class Round:
 
     Attributes:
         calls: run the layers, from the lowest up.
-        inputs: for each input by name, (table, place of its pointer) in each layer that reads it.
+        inputs: for each input by name, (sheet, place of its address) in each layer that reads it.
         output: of the last layer.
     """
 
     calls: tuple[Callable[[], object], ...]
-    inputs: Mapping[str, tuple[tuple[Memory, int], ...]]
+    inputs: Mapping[str, tuple[tuple[Numbers, int], ...]]
     output: Tensor
 
 
@@ -207,7 +217,7 @@ class FusedSteps(Steps):
             FusedLayer(replace(layer, held={**layer.held, "t": self._clock}), rows, like)
             for layer in layers
         ]
-        self._timed = any("t" in layer.places for layer in self._fused)
+        self._timed = any("t" in layer.inputs for layer in self._fused)
         self._rounds: list[Round] = []
         self._now = 0
 
@@ -220,12 +230,13 @@ class FusedSteps(Steps):
         self._rounds = [self._round(number) for number in (0, 1)]
 
     def _round(self, number: int) -> Round:
-        inputs: dict[str, tuple[tuple[Memory, int], ...]] = {}
+        inputs: dict[str, tuple[tuple[Numbers, int], ...]] = {}
         for height, layer in enumerate(self._fused):
             handed = layer.handed(number) if height else {}
-            for name, place in layer.places.items():
+            for name in layer.inputs:
                 if name not in layer.layer.held and name not in handed:
-                    inputs[name] = (*inputs.get(name, ()), (layer.tables[number], place))
+                    place = layer.sheet, layer.place(name, number)
+                    inputs[name] = (*inputs.get(name, ()), place)
         calls = tuple(layer.call(number) for layer in self._fused)
         return Round(calls, inputs, self._fused[-1].output(number))
 
@@ -243,11 +254,11 @@ class FusedSteps(Steps):
     def step(self, x: Tensor, inputs: Mapping[str, Tensor], t: int) -> Tensor:
         """See `Steps.step`."""
         this = self._rounds[self._now]
-        for table, place in this.inputs.get("x", ()):
-            table[place] = x.data_ptr()
+        for sheet, place in this.inputs.get("x", ()):
+            sheet[place] = x.data_ptr()
         for name, value in inputs.items():
-            for table, place in this.inputs.get(name, ()):
-                table[place] = value.data_ptr()
+            for sheet, place in this.inputs.get(name, ()):
+                sheet[place] = value.data_ptr()
         if self._timed:
             self._time[0, 0, 0] = t
         for call in this.calls:

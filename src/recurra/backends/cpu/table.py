@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Iterable
 
 import llvmlite.ir as ir
@@ -11,7 +10,6 @@ from recurra.backends.cpu.program import StepProgram
 from recurra.backends.cpu.vectors import INT, index
 from recurra.graph import Expression
 
-Memory = ctypes.Array[ctypes.c_int64]
 _WIDTH = 5  # pointer, step stride, row stride, slot mask, first row of each step
 
 
@@ -61,15 +59,11 @@ class Table:
         place = b.gep(table, [index(self._places[key] * _WIDTH + field)], source_etype=INT)
         return b.load(place, name=f"{key}.{field}", align=8, typ=INT)
 
-    def blank(self) -> Memory:
-        """The memory of one call."""
-        return (ctypes.c_int64 * (len(self._places) * _WIDTH))()
+    @property
+    def size(self) -> int:
+        """Numbers of the table."""
+        return len(self._places) * _WIDTH
 
     def place(self, key: str) -> int:
-        """Where the pointer of an entry stands in the memory of a call."""
+        """Where the pointer of an entry stands in the table."""
         return self._places[key] * _WIDTH
-
-    def put(self, memory: Memory, key: str, *fields: int) -> None:
-        """Fill an entry."""
-        start = self.place(key)
-        memory[start : start + len(fields)] = list(fields)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -123,3 +124,22 @@ class Code:
     def address(self, name: str) -> int:
         """Where a function begins."""
         return int(self._engine.get_function_address(name))
+
+
+def made_once(function: Callable[..., Code]) -> Callable[..., Code]:
+    """A function of few values whose results are made once and kept for ever.
+
+    Threads may ask at the same time: the address of a function outlives all but its code.
+    """
+    known: dict[object, Code] = {}
+    lock = threading.RLock()
+
+    @wraps(function)
+    def once(*given: object) -> Code:
+        if given not in known:
+            with lock:
+                if given not in known:
+                    known[given] = function(*given)
+        return known[given]
+
+    return once

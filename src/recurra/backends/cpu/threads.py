@@ -15,7 +15,7 @@ import llvmlite.ir as ir
 import torch
 
 from recurra.backends.cpu.loops import VOID
-from recurra.backends.cpu.target import Code, host
+from recurra.backends.cpu.target import Code, host, made_once
 from recurra.backends.cpu.vectors import INT, POINTER, index
 
 # A share of a kernel: the address of its table, the number of a member, the size of the team.
@@ -81,7 +81,12 @@ def _callable(address: int) -> Callable[..., None]:
 
 @lru_cache(maxsize=1)
 def _member() -> int:
-    """The address of what each thread of an OpenMP team calls: its own share.
+    return _code().address("member")
+
+
+@made_once
+def _code() -> Code:
+    """What each thread of an OpenMP team calls: its own share.
 
     Its argument points to the addresses of the share, of the table, of omp_get_thread_num and of
     omp_get_num_threads: the team may be smaller than it was asked to be.
@@ -101,8 +106,4 @@ def _member() -> int:
     table = b.inttoptr(context[1], POINTER)
     b.call(b.inttoptr(context[0], share.as_pointer()), [table, me, team])
     b.ret_void()
-    _KEPT.append(Code(str(module), host()))
-    return _KEPT[-1].address("member")
-
-
-_KEPT: list[Code] = []  # machine code lives as long as its object
+    return Code(str(module), host())

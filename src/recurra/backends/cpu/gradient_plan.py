@@ -1,0 +1,241 @@
+"""How a call runs backward: the kernel, then the gradients of weights and of what they met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from torch import Tensor
+
+from recurra.backends.cpu.assembled import Later, Values
+from recurra.backends.cpu.backward import Backward
+from recurra.backends.cpu.batch import Layout
+from recurra.backends.cpu.operands import Source
+from recurra.backends.cpu.plans import Call, Key, Plan
+from recurra.backends.cpu.product import add_product
+from recurra.backends.cpu.run import Run, add_run
+from recurra.backends.cpu.sheet import Sheet, Span
+from recurra.graph import Expression
+
+_Pieces = list[tuple[int, Span]]  # gradients side by side: (number of the first unit, where)
+
+
+@dataclass(frozen=True, eq=False)
+class GradientPlan:
+    """How a call runs backward.
+
+    Attributes:
+        plan: all that kernels do.
+        direct: for the tensors whose gradients kernels write, which of what is made.
+        later: what PyTorch puts together afterwards.
+    """
+
+    plan: Plan
+    direct: dict[int, int]
+    later: Later
+
+    def run(self, given: Sequence[Tensor]) -> dict[int, Tensor]:
+        """The gradients that are wanted, by the number of their tensor."""
+        made = self.plan.run(given)
+        found = {number: made[place] for number, place in self.direct.items()}
+        return self.later.added(found, given, made) if self.later.numbers else found
+
+
+@lru_cache(maxsize=256)
+def gradient_plan(key: Key, wanted: tuple[bool, ...]) -> GradientPlan:
+    """The plan of what follows the forward direction of a call.
+
+    What is given are the tensors of the call, what `training_plan` makes without the last states,
+    the gradients of the outputs, and those of the last states.
+
+    Args:
+        key: of what is given.
+        wanted: for each tensor of the call, whether its gradient is asked for.
+    """
+    return _Writer(Call(key), wanted).written()
+
+
+class _Writer:
+    def __init__(self, call: Call, wanted: tuple[bool, ...]) -> None:
+        self.call, self.operands = call, call.operands
+        self.wanted = {number for number, one in enumerate(wanted) if one}
+        self.machine = call.compiled.gradients
+        self.values = Values(call)
+        self.direct: dict[int, Span] = {}
+        self.rooms: dict[Expression, Span] = {}
+
+    @property
+    def _back(self) -> Backward:
+        return self.operands.split.backward
+
+    def written(self) -> GradientPlan:
+        """The whole plan."""
+        call = self.call
+        stacks = [k for k in range(len(self._stacks)) if self._is_plain(k)]
+        sources = [k for k in self._wanted_sources if self._is_whole(k)]
+        for number in self._written_by_kernels(stacks, sources):
+            self.direct[number] = call.made.new(call.spans[number].shape)
+        rest = sorted(n for n in self.wanted if n not in self.direct and self._differentiable[n])
+        if rest:  # PyTorch reads gradients of steps
+            self._make_rooms(call.made.new)
+        sheet = call.sheet()
+        if not rest:
+            self._make_rooms(sheet.room)
+        self._add_kernel(sheet)
+        if not call.empty:
+            for stack in stacks:
+                self._add_matrix(sheet, stack)
+            for source in sources:
+                self._add_source(sheet, self.operands.sources[source])
+        sheet.close()
+        later = Later(call, self.values, self.rooms, rest)
+        direct = {number: call.made.number(span) for number, span in self.direct.items()}
+        return GradientPlan(Plan(call, sheet), direct, later)
+
+    @property
+    def _differentiable(self) -> tuple[bool, ...]:
+        return self.operands.differentiable
+
+    def _written_by_kernels(self, stacks: list[int], sources: list[int]) -> Iterator[int]:
+        """The numbers of the tensors whose gradients need nothing but kernels."""
+        taken = self.operands
+        numbers = [taken.matrices_from + stack for stack in stacks]
+        numbers += [number for k in sources for number in taken.sources[k].numbers]
+        first = len(taken.taken)
+        numbers += range(first, first + len(taken.split.graph.states))
+        return (number for number in numbers if number in self.wanted)
+
+    # Where the gradients of a step go
+
+    def _make_rooms(self, new: Callable[[Sequence[int]], Span]) -> None:
+        """Gradients that one product reads together stand side by side."""
+        groups = [
+            [product.gradient for product in self.values.of_stack(*stack).values()]
+            for stack in self._stacks
+        ]
+        groups += [
+            [d for _, d in self.values.of_source(k)] for k in range(len(self.operands.sources))
+        ]
+        groups += [[node] for node in self._stored]
+        for group in groups:
+            mine = [n for n in dict.fromkeys(group) if n in self._stored and n not in self.rooms]
+            if mine:
+                sizes = [self.machine.kernel.size(node) for node in mine]
+                whole = new(self.call.sequence(sum(sizes)))
+                self.rooms |= zip(mine, whole.split(sizes), strict=True)
+
+    @property
+    def _stored(self) -> tuple[Expression, ...]:
+        return self.machine.program.stores
+
+    @property
+    def _stacks(self) -> list[tuple[Expression, tuple[Expression, ...]]]:
+        return self.operands.split.stacks
+
+    # What kernels do without PyTorch
+
+    def _is_plain(self, stack: int) -> bool:
+        """Whether all members of a stack have a gradient, in all steps, and it is wanted."""
+        operand, nodes = self._stacks[stack]
+        products = self.values.of_stack(operand, nodes)
+        return (
+            self.operands.matrices_from + stack in self.wanted
+            and len(products) == len(nodes)
+            and not any(p.gradient in self._back.clocks for p in products.values())
+            and all(p.gradient in self._stored for p in products.values())
+        )
+
+    @cached_property
+    def _wanted_sources(self) -> list[int]:
+        return [
+            k
+            for k, source in enumerate(self.operands.sources)
+            if source.is_product and any(number in self.wanted for number in source.numbers)
+        ]
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether all members of a source have a gradient of their own for every step and row."""
+        found = self.values.of_source(number)
+        return (
+            self.call.is_whole(self.operands.sources[number])
+            and len(found) == self.values.members(number)
+            and all(d in self._stored for _, d in found)
+        )
+
+    def _add_kernel(self, sheet: Sheet) -> None:
+        call, back = self.call, self._back
+        states = []
+        for start in self.values.d_states:
+            slots = sheet.room(call.batch.slots(start.shape[1], False))
+            call.batch.enter(sheet, slots, start, False)
+            states.append((slots, False))
+        if not call.empty:
+            d_outputs = zip(back.d_outputs, self.values.d_outputs, strict=True)
+            reads: dict[Expression, tuple[Span, Layout]] = {
+                leaf: (d, call.batch.layout(d)) for leaf, d in d_outputs
+            }
+            reads |= {leaf: self.values.read(value) for value, leaf in back.values}
+            stacked = call.divided()[2]
+            matrices = self.machine.program.matrices
+            run = Run(
+                reads,
+                call.constants(),
+                {node: self.operands.matrix(node, stacked) for node in matrices},
+                states,
+                {node: self.rooms[node] for node in self.machine.program.stores},
+            )
+            add_run(sheet, self.machine, call.batch, run)
+        first = len(self.operands.taken)
+        for number, (slots, _) in enumerate(states):  # all rows end in the first step
+            if first + number in self.direct:
+                sheet.copy(self.direct[first + number], slots.at(call.batch.steps & 1))
+
+    def _add_matrix(self, sheet: Sheet, stack: int) -> None:
+        """The gradient of a stack: for each run of its members, one product over all steps."""
+        operand, nodes = self._stacks[stack]
+        products = self.values.of_stack(operand, nodes)
+        result = self.direct[self.operands.matrices_from + stack]
+        value = self.values.operand(sheet, products[nodes[0]].value, self.rooms).flat()
+        for first, d in self._pieces([products[node].gradient for node in nodes]):
+            rows = result.since(first).before(result.shape[0] - first - d.shape[-1])
+            add_product(sheet, rows, d.flat().mirrored(), value)
+
+    def _add_source(self, sheet: Sheet, source: Source) -> None:
+        """The gradients of a sequence, of the weights that it met, and of their bias."""
+        x, weight, *bias = source.numbers
+        number = self.operands.sources.index(source)
+        pieces = self._pieces([d for _, d in self.values.of_source(number)])
+        spans, total = self.call.spans, self.call.spans[weight].shape[0]
+        d_bias = self.direct.get(bias[0]) if bias else None
+        d_weight = self.direct.get(weight)
+        if d_weight is None and d_bias is not None:
+            d_weight = sheet.room(spans[weight].shape)  # on the way to the sums
+        for first, d in pieces:
+            rest = total - first - d.shape[-1]
+            if d_weight is not None:
+                rows = d_weight.since(first).before(rest)
+                sums = None if d_bias is None else d_bias.since(first).before(rest)
+                left = d.flat().mirrored()
+                add_product(sheet, rows, left, spans[x].flat(), sums=sums)
+            if x in self.direct:
+                part = spans[weight].since(first).before(rest)
+                add_product(sheet, self.direct[x].flat(), d.flat(), part, begun=first > 0)
+
+    def _pieces(self, gradients: Sequence[Expression]) -> _Pieces:
+        """Gradients of the members of a stack: those that stand side by side in one piece."""
+        pieces: _Pieces = []
+        first = 0
+        for node in gradients:
+            own = self.rooms[node]
+            width = own.shape[-1]
+            if pieces:
+                begin, last = pieces[-1]
+                if last.base == own.base and last.start + last.shape[-1] == own.start:
+                    shape = (*last.shape[:-1], last.shape[-1] + width)
+                    pieces[-1] = begin, Span(last.base, last.start, shape, last.strides)
+                    first += width
+                    continue
+            pieces.append((first, own))
+            first += width
+        return pieces

@@ -1,0 +1,180 @@
+"""A call whose tensors have known shapes: its sheet, and the memory that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recurra.backends.cpu import memory
+from recurra.backends.cpu.batch import Batch, Layout, batch_of
+from recurra.backends.cpu.compiled import Compiled, compiled
+from recurra.backends.cpu.operands import Operands, Source, operands
+from recurra.backends.cpu.product import BITS
+from recurra.backends.cpu.sheet import GIVEN, Sheet, Span
+from recurra.errors import UsageError
+from recurra.graph import Expression
+
+Form = tuple[torch.dtype, tuple[int, ...], tuple[int, ...]]  # of a tensor: format, shape, strides
+
+
+@dataclass(frozen=True)
+class Key:
+    """All that decides how a call runs, but for where its memory lies.
+
+    Attributes:
+        text: the graph.
+        steps: T.
+        lengths: see `batch.bytes_of`; None where no row ends.
+        forms: of the tensors that are given.
+        threads: that PyTorch may use.
+    """
+
+    text: str
+    steps: int
+    lengths: bytes | None
+    forms: tuple[Form, ...]
+    threads: int
+
+
+def forms_of(tensors: Sequence[Tensor]) -> tuple[Form, ...]:
+    """What a plan knows of tensors."""
+    return tuple([(t.dtype, t.shape, t.stride()) for t in tensors])
+
+
+class Call:
+    """What all plans of a key need.
+
+    Attributes:
+        operands: which tensors the recurrence takes.
+        compiled: its kernels.
+        batch: steps and rows.
+        dtype: of all tensors.
+        spans: of the tensors that are given.
+    """
+
+    def __init__(self, key: Key) -> None:
+        self.operands: Operands = operands(key.text)
+        formats = {dtype for dtype, _, _ in key.forms}
+        if len(formats) > 1 or not formats <= BITS.keys():
+            raise UsageError(
+                f"a recurrence got {', '.join(sorted(map(str, formats)))}; give it tensors of one "
+                "number format, float32 or float64."
+            )
+        (self.dtype,) = formats
+        self.spans = [
+            Span.of(GIVEN + number, shape, strides)
+            for number, (_, shape, strides) in enumerate(key.forms)
+        ]
+        taken = len(self.operands.taken)
+        rows = key.forms[taken][1][0]  # of a state
+        sizes = tuple(sorted(self.operands.sizes([shape for _, shape, _ in key.forms]).items()))
+        self.compiled: Compiled = compiled(self.operands.graph, sizes, BITS[self.dtype])
+        self.batch: Batch = batch_of(key.steps, rows, key.lengths)
+        self._made = Made(self.dtype, GIVEN + len(self.spans))
+
+    @property
+    def made(self) -> Made:
+        """The tensors that the call makes."""
+        return self._made
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self.batch.steps or not self.batch.rows
+
+    def sequence(self, size: int) -> tuple[int, int, int]:
+        """The shape of a sequence."""
+        return *self.batch.extent, size
+
+    def sheet(self) -> Sheet:
+        """A sheet, when all that the call makes is known."""
+        return Sheet(self.dtype.itemsize, len(self.spans) + len(self.made.shapes))
+
+    def divided(self) -> tuple[Sequence[Span], ...]:
+        """(spans of sources, constants, stacked matrices, and what follows them)."""
+        taken = self.operands
+        a, b, c = taken.constants_from, taken.matrices_from, len(taken.taken)
+        return self.spans[:a], self.spans[a:b], self.spans[b:c], self.spans[c:]
+
+    def constants(self) -> dict[Expression, Span]:
+        """Where each constant lies."""
+        return dict(zip(self.operands.split.forward.constants, self.divided()[1], strict=True))
+
+    def is_whole(self, source: Source) -> bool:
+        """Whether a source has a row for each step and row of the batch."""
+        return self.spans[source.first].shape[:2] == self.batch.extent
+
+    def product_shape(self, source: Source) -> tuple[int, int, int]:
+        """The shape of a source that is computed."""
+        x, weight = (self.spans[k].shape for k in source.numbers[:2])
+        return x[0], x[1], weight[0]
+
+    def reads(self, computed: dict[int, Span]) -> dict[Expression, tuple[Span, Layout]]:
+        """Where each read lies; `computed` says it of sources that are products."""
+        found = {}
+        taken = self.operands
+        for node, (number, position, members) in zip(
+            taken.split.forward.reads, taken.reads, strict=True
+        ):
+            source = taken.sources[number]
+            if source.is_product and number not in computed:
+                continue
+            span = computed[number] if source.is_product else self.spans[source.first]
+            width = span.shape[-1] // members
+            found[node] = span.columns(position * width, width), self.batch.layout(span)
+        return found
+
+
+class Made:
+    """The tensors that a call makes.
+
+    Args:
+        dtype: of them.
+        first: the base of the first.
+
+    Attributes:
+        shapes: of them.
+    """
+
+    def __init__(self, dtype: torch.dtype, first: int) -> None:
+        self._like, self._first = torch.empty(0, dtype=dtype), first
+        self.shapes: list[tuple[int, ...]] = []
+
+    def new(self, shape: Sequence[int]) -> Span:
+        """One more."""
+        self.shapes.append(tuple(shape))
+        strides = memory.empty(self._like, *shape).stride()
+        return Span.of(self._first + len(self.shapes) - 1, shape, strides)
+
+    def number(self, span: Span) -> int:
+        """Which of them a span lies in."""
+        return span.base - self._first
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a call runs.
+
+    Attributes:
+        call: what it was made for; it holds what the sheet has the addresses of.
+        sheet: closed.
+    """
+
+    call: Call
+    sheet: Sheet
+
+    def run(self, given: Sequence[Tensor]) -> list[Tensor]:
+        """Run all parts on tensors; what was made."""
+        like = given[0]
+        made = [memory.empty(like, *shape) for shape in self.call.made.shapes]
+        if self.call.empty:
+            for tensor in made:
+                tensor.zero_()
+        addresses = [tensor.data_ptr() for tensor in given]
+        addresses += [tensor.data_ptr() for tensor in made]
+        self.sheet.run(addresses + memory.work(*self.sheet.work))
+        memory.worked()
+        return made
