@@ -34,11 +34,26 @@ def choose(
     graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
 ) -> Choice:
     """The backend for a graph on a device, in a number format, for a call of T x B x H values."""
+    backend, refused = _first(graph, device, dtype, values)
+    return Choice(backend, _reason(backend, graph, device, dtype), tuple(refused))
+
+
+def chosen(
+    graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None = None
+) -> Backend:
+    """The backend alone."""
+    return _first(graph, device, dtype, values)[0]
+
+
+def _first(
+    graph: Graph, device: torch.device, dtype: torch.dtype, values: int | None
+) -> tuple[Backend, list[tuple[str, str]]]:
+    """The first backend that does not refuse, and why those before it did."""
     refused: list[tuple[str, str]] = []
     for backend in BACKENDS:
         refusal = backend.refusal(graph, device, dtype, values)
         if refusal is None:
-            return Choice(backend, _reason(backend, graph, device, dtype), tuple(refused))
+            return backend, refused
         refused.append((backend.name, refusal))
         message = f"does not run on the backend {backend.name}: {refusal}"
         say_once(graph.name, backend.name, message)

@@ -68,7 +68,8 @@ class Reference(Backend):
             output, *shown = map(torch.stack, outputs)
             # What reads the time alone has one row.
             shown = [v.expand(-1, given.rows, *v.shape[2:]) for v in shown]
-        return output, (*states, *shown)
+        given_back = (s.clone() if any(s is old for old in given.states) else s for s in states)
+        return output, (*given_back, *shown)
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Given
-from recurra.backends.choice import choose
+from recurra.backends.choice import chosen
 from recurra.backends.weights import Weights
 from recurra.graph.serial import loads
 
@@ -46,8 +46,7 @@ def _run(
     text: str, weights: Weights, given: Given, values: int | None
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     graph, state = loads(text), given.states[0]
-    backend = choose(graph, state.device, state.dtype, values).backend
-    return backend.run(graph, weights, given)
+    return chosen(graph, state.device, state.dtype, values).run(graph, weights, given)
 
 
 @torch.compiler.allow_in_graph

@@ -203,7 +203,7 @@ class ConvRecurrent(Weighted):
 
     def choice(self) -> Choice:
         """The backend that runs this layer."""
-        own = next(self.parameters())
+        own = self.own
         return choose_convolution(self.graph, own.device, own.dtype)
 
     def explain(self) -> str:

@@ -85,7 +85,7 @@ class _Namesake(Recurrent):
                 f"torch.nn.{type(self).__name__} has no {', '.join(self._extensions())}; make a "
                 "layer without, and load the weights into it."
             )
-        own = next(self.parameters())
+        own = self.own
         theirs: nn.RNNBase = getattr(nn, type(self).__name__)(
             self.input_size,
             self.hidden_size,

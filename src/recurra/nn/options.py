@@ -52,6 +52,11 @@ def _variant(
 @torch.compiler.assume_constant_result
 def given_names(graph: str) -> tuple[str, ...]:
     """The values of a row that a graph reads and a layer gives: masks, and initial states."""
+    return _given_names(graph)
+
+
+@lru_cache(maxsize=512)
+def _given_names(graph: str) -> tuple[str, ...]:
     return tuple(str(leaf.attribute) for leaf in loads(graph).leaves("given"))
 
 

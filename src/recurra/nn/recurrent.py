@@ -181,7 +181,7 @@ class Recurrent(Weighted):
         self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None
     ) -> tuple[Sequences, State | None, Mapping[str, Tensor] | None]:
         """What came in under autocast, in the number format of the weights."""
-        own = next(self.parameters()).dtype
+        own = self.own.dtype
         return (
             Sequences(sequences.x.to(own), sequences.lengths, sequences.alive),
             None if state is None else each(state, lambda part: part.to(own)),
@@ -274,7 +274,7 @@ class Recurrent(Weighted):
 
     def initial_state(self, rows: int) -> State:
         """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
-        like = next(self.parameters())
+        like = self.own
         return starting.join(starting.split(self, None, rows, True, like), True)
 
     def stream(self, batch: int) -> Stream:
@@ -287,7 +287,7 @@ class Recurrent(Weighted):
 
     def check_dtype(self, x: Tensor) -> None:
         """Refuse an x in another number format than that of the weights, unless under autocast."""
-        own = next(self.parameters()).dtype
+        own = self.own.dtype
         if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
             raise UsageError(
                 f"x is {x.dtype} and the weights are {own}; convert one of them "
@@ -301,7 +301,7 @@ class Recurrent(Weighted):
             steps: T of a call; with `rows`, the choice for calls of this size.
             rows: B.
         """
-        own = next(self.parameters())
+        own = self.own
         values = None if steps is None or rows is None else steps * rows * self.hidden_size
         return choose(with_shown(self.graph, self.shown), own.device, own.dtype, values)
 
@@ -312,7 +312,7 @@ class Recurrent(Weighted):
         direction, in the present mode (`train`, `eval`).
         """
         choice = self.choice(steps, rows)
-        lines = choice.backend.details(*self._as_run(), steps, rows, next(self.parameters()).dtype)
+        lines = choice.backend.details(*self._as_run(), steps, rows, self.own.dtype)
         places = len(list(self.places()))
         if lines and places > 1:
             lines.insert(0, ("numbers", f"of the first of {places} layers and directions"))

@@ -61,7 +61,10 @@ def check_format(name: str, value: Tensor, like: Tensor) -> None:
 
 def join(states: list[tuple[Tensor, ...]], batched: bool) -> State:
     """The states of all layers and directions for the user, each (layers * directions, B, ...)."""
-    parts = tuple(torch.stack(one) for one in zip(*states, strict=True))
+    parts = tuple(
+        torch.stack(one) if len(one) > 1 else one[0].unsqueeze(0)
+        for one in zip(*states, strict=True)
+    )
     if not batched:
         parts = tuple(part.squeeze(1) for part in parts)
     return parts if len(parts) > 1 else parts[0]

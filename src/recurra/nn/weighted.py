@@ -62,6 +62,7 @@ class Weighted(nn.Module):
         self.init = {**self.cell.init, **init}
         self.handed_on = {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
+        self.fixed_names = tuple(str(leaf.attribute) for leaf in self.graph.leaves("fixed"))
         self._check_input()
         self.stacks = layout(self.graph)
         for suffix, layer in {suffix: layer for layer, _, suffix in self.places()}.items():
@@ -194,8 +195,16 @@ class Weighted(nn.Module):
         """The weights of one layer and direction, as a backend reads them."""
         return Weights(
             [(stack.members, getattr(self, stack.name + suffix)) for stack in self.stacks],
-            {f.attribute: getattr(self, f.attribute + suffix) for f in self.graph.leaves("fixed")},
+            {name: getattr(self, name + suffix) for name in self.fixed_names},
         )
+
+    @property
+    def own(self) -> Tensor:
+        """One of the parameters, for the number format and the device of all."""
+        for parameter in self._parameters.values():  # `parameters()` walks through all modules
+            if parameter is not None:
+                return parameter
+        return next(self.parameters())
 
 
 def place_suffix(layer: int, direction: str) -> str:

@@ -85,7 +85,9 @@ def _run(
     execute(front.constant, values)
     execute(taken.front, values)
     dtype = given.states[0].dtype
-    tensors = [*(values[slot].to(dtype) for slot in taken.taken), *given.states]
+    tensors = [values[slot] for slot in taken.taken]
+    tensors = [tensor if tensor.dtype is dtype else tensor.to(dtype) for tensor in tensors]
+    tensors += given.states
     found = recurrence(tensors, text, steps, lengths)
     count = len(taken.outputs)
     outputs, lasts = found[:count], found[count:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +21,7 @@ from recurra.graph import Expression
 Form = tuple[torch.dtype, tuple[int, ...], tuple[int, ...]]  # of a tensor: format, shape, strides
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """All that decides how a call runs, but for where its memory lies.
 
     Attributes:

@@ -13,7 +13,7 @@ import llvmlite.ir as ir
 from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
-from recurra.backends.cpu.micro import accumulate
+from recurra.backends.cpu.micro import accumulate, prefetch
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
 from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
@@ -43,6 +43,7 @@ class TileWriter:
         self.rest = rest_of(draft, sweep)
         self.clocks = {node: clock_of(draft.program, node) for node, _ in sweep.operands}
         self.ahead = sweep.memory(draft) * self.form.size > _LARGE if sweep.accumulations else False
+        self.needed = self._needed()
         self._micros: dict[tuple[int, int], ir.Function] = {}
         if sweep.accumulations:
             entry, count = self.part.entry, self.tile.rows * self._columns * self.tile.vectors
@@ -102,6 +103,7 @@ class TileWriter:
         def rows(b: ir.IRBuilder, row: ir.Value) -> None:
             count = smaller(b, b.sub(high, row), index(self.tile.rows))
             line = self._line_ahead(b, b.sub(row, low), ahead)
+            self._fetch(b, row, count, first, vectors)
             if self.rest is None:
                 self._products(b, row, count, vectors, packed, line)
                 self._values(b, row, count, first, vectors, partial)
@@ -115,6 +117,43 @@ class TileWriter:
                     self._values(b, row, count, first, vectors, partial, self.rest.results)
 
         loop(b, low, high, self.tile.rows, rows, "rows")
+
+    def _fetch(
+        self, b: ir.IRBuilder, row: ir.Value, count: ir.Value, first: ir.Value, vectors: int
+    ) -> None:
+        """Fetch what the equations of a tile read, while its products are computed."""
+
+        def each_row(b: ir.IRBuilder, m: ir.Value) -> None:
+            for node in self.needed:
+                start = self.places.pointer(b, node, b.add(row, m))
+                for v in range(vectors):
+                    unit = b.add(first, index(v * self.form.lanes))
+                    prefetch(b, b.gep(start, [unit], source_etype=self.form.scalar))
+
+        if self.needed:
+            loop(b, index(0), count, 1, each_row, "fetch")
+
+    def _needed(self) -> list[Expression]:
+        """The sequences and states that the equations read, one value a unit."""
+        schedule, program = self.draft.schedule, self.draft.program
+        found: dict[Expression, None] = {}
+        stack, seen = [*self.sweep.results], set()
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            if node in schedule.leaves:
+                if program.shapes[node] and node in (*program.reads, *program.states):
+                    found[node] = None
+            elif is_reduction(node) or is_count(node) or node.op == "constant":
+                continue
+            elif node in schedule.sums:
+                start = schedule.sums[node].start
+                stack += [] if start is None else [start]
+            elif schedule.ready[node] >= self.number or schedule.again(node):
+                stack += node.args
+        return list(found)
 
     def _moving(
         self,
