@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from recurra.backends.cpu.clocks import Clock, clock_of
-from recurra.backends.cpu.program import StepProgram, given_out, is_count
+from recurra.backends.cpu.program import StepProgram, drawn_in, given_out, is_count
 from recurra.graph import Expression, Graph, constant
 from recurra.graph.expression import substitute, walk
 from recurra.graph.facts import Variation, variation
@@ -136,7 +136,7 @@ def _values(
     roots: Iterable[Expression], graph: Graph, forward: StepProgram
 ) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
     """The forward values that gradients read: all of them, and those that must be kept for it."""
-    computed = set(forward.nodes)
+    computed, drawn = set(forward.nodes), drawn_in(graph)
     there = {*forward.reads, *graph.states, *graph.updates}
     needed: dict[Expression, None] = {}
     kept: dict[Expression, None] = {}
@@ -149,11 +149,16 @@ def _values(
         seen.add(node)
         if node in there:
             needed[node] = None
-        elif node in computed and not _again(node, there):
+        elif node in computed and (_is_dear(node, drawn) or not _again(node, there)):
             needed[node] = kept[node] = None
         else:
             stack.extend(node.args)
     return tuple(needed), tuple(kept)
+
+
+def _is_dear(node: Expression, drawn: Set[Expression]) -> bool:
+    """Whether a function of x alone is kept; what it is a function of need not be then."""
+    return node in drawn and node.op not in CHEAP
 
 
 def _again(node: Expression, there: set[Expression]) -> bool:

@@ -109,14 +109,14 @@ class _Writer:
     # Where the gradients of a step go
 
     def _make_rooms(self, new: Callable[[Sequence[int]], Span]) -> None:
-        """Gradients that one product reads together stand side by side."""
-        groups = [
-            [product.gradient for product in self.values.of_stack(*stack).values()]
-            for stack in self._stacks
-        ]
-        groups += [
-            [d for _, d in self.values.of_source(k)] for k in range(len(self.operands.sources))
-        ]
+        """Gradients that one product reads together stand side by side, first those of a source.
+
+        A source has two products for each piece of it, a stack of matrices one.
+        """
+        sources = range(len(self.operands.sources))
+        groups = [[d for _, d in self.values.of_source(number)] for number in sources]
+        for stack in self._stacks:
+            groups.append([product.gradient for product in self.values.of_stack(*stack).values()])
         groups += [[node] for node in self._stored]
         for group in groups:
             mine = [n for n in dict.fromkeys(group) if n in self._stored and n not in self.rooms]

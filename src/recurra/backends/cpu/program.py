@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from recurra.graph import Expression, Graph
-from recurra.graph.facts import Variation, variation
-from recurra.graph.operations import REDUCTIONS
+from recurra.graph.facts import Variation, uses, variation
+from recurra.graph.operations import ELEMENTWISE, REDUCTIONS
 from recurra.graph.shapes import Shape
 from recurra.graph.simplify import gather_sums, simplify
 
@@ -94,14 +94,47 @@ def given_out(graph: Graph) -> tuple[Expression, ...]:
     return tuple(dict.fromkeys((graph.output, *shown)))
 
 
+def drawn_in(graph: Graph) -> set[Expression]:
+    """What depends on x unit by unit, and only the step reads: kernels compute it as they go.
+
+    All of x and of its products is there before the loop; so could this be, but for a pass through
+    memory, and one more on the way back. What another product reads must be there before.
+    """
+    varies, readers = variation(graph.nodes), uses(graph.nodes)
+    found: set[Expression] = set()
+    for node in graph.nodes:
+        if varies[node] is Variation.PARALLEL and node.op in ELEMENTWISE and node.op != "where":
+            args = [arg for arg in node.args if varies[arg] is not Variation.CONSTANT]
+            is_sum = node.op == "add" and any(arg.op == "matmul" for arg in args)
+            if not is_sum and all(_of_x(arg, graph) or arg in found for arg in args):
+                found.add(node)
+    for node in reversed(graph.nodes):
+        if node in found and any(
+            varies[reader] is not Variation.STEP and reader not in found
+            for reader in readers.get(node, [])
+        ):
+            found.remove(node)
+    return found
+
+
+def _of_x(node: Expression, graph: Graph) -> bool:
+    """Whether a value is x, or a product that the front computes with what is added to it."""
+    if node.op == "input":
+        return node.attribute == "x"
+    if node.op == "add":
+        return any(arg.op == "matmul" for arg in node.args)
+    return node.op == "matmul"
+
+
 def forward_program(graph: Graph) -> StepProgram:
     """The forward direction of a graph that is simplified already, keeping nothing."""
     nodes, outputs = graph.nodes, given_out(graph)
     varies = variation(nodes)
-    step = [node for node in nodes if varies[node] is Variation.STEP and node.args]
+    step = {node for node in nodes if varies[node] is Variation.STEP and node.args}
+    step |= drawn_in(graph)
     roots = [*graph.updates, *outputs]
-    border = dict.fromkeys([arg for node in step for arg in node.args] + roots)
-    outside = [node for node in border if varies[node] is not Variation.STEP]
+    border = dict.fromkeys([arg for node in nodes if node in step for arg in node.args] + roots)
+    outside = [n for n in border if n not in step and varies[n] is not Variation.STEP]
     matrices = tuple(node for node in outside if len(graph.shapes[node]) == 2)
     constants = [
         n
