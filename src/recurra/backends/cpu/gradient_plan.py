@@ -13,7 +13,7 @@ from recurra.backends.cpu.backward import Backward
 from recurra.backends.cpu.batch import Layout
 from recurra.backends.cpu.operands import Source
 from recurra.backends.cpu.plans import Call, Key, Plan
-from recurra.backends.cpu.product import add_product
+from recurra.backends.cpu.product import add_product, add_weight_gradients
 from recurra.backends.cpu.run import Run, add_run
 from recurra.backends.cpu.sheet import Sheet, Span
 from recurra.graph import Expression
@@ -64,6 +64,8 @@ class _Writer:
         self.values = Values(call)
         self.direct: dict[int, Span] = {}
         self.rooms: dict[Expression, Span] = {}
+        self.weights: dict[Span, list[tuple[Span, Span]]] = {}  # (result, value) of each product
+        self.sums: dict[Span, Span] = {}
 
     @property
     def _back(self) -> Backward:
@@ -85,9 +87,12 @@ class _Writer:
         self._add_kernel(sheet)
         if not call.empty:
             for stack in stacks:
-                self._add_matrix(sheet, stack)
+                self._plan_matrix(sheet, stack)
             for source in sources:
-                self._add_source(sheet, self.operands.sources[source])
+                self._plan_source(sheet, self.operands.sources[source])
+            self._add_weights(sheet)
+            for source in sources:
+                self._add_sequence(sheet, self.operands.sources[source])
         sheet.close()
         later = Later(call, self.values, self.rooms, rest)
         direct = {number: call.made.number(span) for number, span in self.direct.items()}
@@ -191,36 +196,48 @@ class _Writer:
             if first + number in self.direct:
                 sheet.copy(self.direct[first + number], slots.at(call.batch.steps & 1))
 
-    def _add_matrix(self, sheet: Sheet, stack: int) -> None:
-        """The gradient of a stack: for each run of its members, one product over all steps."""
+    def _plan_matrix(self, sheet: Sheet, stack: int) -> None:
+        """The gradient of a stack: for each piece of its members, one product over all steps."""
         operand, nodes = self._stacks[stack]
         products = self.values.of_stack(operand, nodes)
         result = self.direct[self.operands.matrices_from + stack]
         value = self.values.operand(sheet, products[nodes[0]].value, self.rooms).flat()
         for first, d in self._pieces([products[node].gradient for node in nodes]):
-            rows = result.since(first).before(result.shape[0] - first - d.shape[-1])
-            add_product(sheet, rows, d.flat().mirrored(), value)
+            self.weights.setdefault(d, []).append((_some(result, first, d), value))
 
-    def _add_source(self, sheet: Sheet, source: Source) -> None:
-        """The gradients of a sequence, of the weights that it met, and of their bias."""
+    def _plan_source(self, sheet: Sheet, source: Source) -> None:
+        """The gradients of the weights that a sequence met, and of their bias."""
         x, weight, *bias = source.numbers
-        number = self.operands.sources.index(source)
-        pieces = self._pieces([d for _, d in self.values.of_source(number)])
-        spans, total = self.call.spans, self.call.spans[weight].shape[0]
         d_bias = self.direct.get(bias[0]) if bias else None
-        d_weight = self.direct.get(weight)
-        if d_weight is None and d_bias is not None:
-            d_weight = sheet.room(spans[weight].shape)  # on the way to the sums
-        for first, d in pieces:
-            rest = total - first - d.shape[-1]
-            if d_weight is not None:
-                rows = d_weight.since(first).before(rest)
-                sums = None if d_bias is None else d_bias.since(first).before(rest)
-                left = d.flat().mirrored()
-                add_product(sheet, rows, left, spans[x].flat(), sums=sums)
-            if x in self.direct:
-                part = spans[weight].since(first).before(rest)
+        result = self.direct.get(weight)
+        if result is None and d_bias is None:
+            return
+        if result is None:
+            result = sheet.room(self.call.spans[weight].shape)  # on the way to the sums
+        for first, d in self._pieces_of(source):
+            side = _some(result, first, d), self.call.spans[x].flat()
+            self.weights.setdefault(d, []).append(side)
+            if d_bias is not None:
+                self.sums[d] = _some(d_bias, first, d)
+
+    def _add_weights(self, sheet: Sheet) -> None:
+        """What reads the same gradients of steps is one part, two products at a time."""
+        for d, sides in self.weights.items():
+            for first in range(0, len(sides), 2):
+                sums = None if first else self.sums.get(d)
+                add_weight_gradients(sheet, d.flat(), sides[first : first + 2], sums)
+
+    def _add_sequence(self, sheet: Sheet, source: Source) -> None:
+        """The gradient of a sequence."""
+        x, weight = source.numbers[:2]
+        if x in self.direct:
+            for first, d in self._pieces_of(source):
+                part = _some(self.call.spans[weight], first, d)
                 add_product(sheet, self.direct[x].flat(), d.flat(), part, begun=first > 0)
+
+    def _pieces_of(self, source: Source) -> _Pieces:
+        number = self.operands.sources.index(source)
+        return self._pieces([d for _, d in self.values.of_source(number)])
 
     def _pieces(self, gradients: Sequence[Expression]) -> _Pieces:
         """Gradients of the members of a stack: those that stand side by side in one piece."""
@@ -239,3 +256,8 @@ class _Writer:
             pieces.append((first, own))
             first += width
         return pieces
+
+
+def _some(stacked: Span, first: int, d: Span) -> Span:
+    """Of a stack of weights or their gradients, the rows that belong to some gradients of steps."""
+    return stacked.since(first).before(stacked.shape[0] - first - d.shape[-1])

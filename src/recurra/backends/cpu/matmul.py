@@ -7,6 +7,8 @@ whatever the number of threads. After Goto & van de Geijn 2008, ACM TOMS 34 (3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import llvmlite.ir as ir
 
 from recurra.backends.cpu.loops import VOID, carry, loop, share, smaller
@@ -16,11 +18,13 @@ from recurra.backends.cpu.tile import shape_of_tile
 from recurra.backends.cpu.vectors import INT, POINTER, Format, Vectors, index
 
 # What the one argument points to, as 64-bit integers. Strides count numbers.
+SIDE = ("columns", "right", "right_column", "right_k", "result", "result_row", "bias")
+SECOND = tuple(f"{name}_2" for name in SIDE)  # of another product of the same left side
 FIELDS = (
-    *("rows", "columns", "depth", "piece", "direct", "begun"),
-    *("left", "left_row", "left_k", "right", "right_column", "right_k"),
-    *("result", "result_row", "bias", "sums", "packed_left", "packed_right", "own_right"),
+    *("rows", "depth", "piece", "direct", "begun", "left", "left_row", "left_k"),
+    *(*SIDE, *SECOND, "sums", "packed_left", "packed_right", "own_right"),
 )
+POINTERS = ("left", "right", "result", "bias", "sums", "packed_left", "packed_right")
 Values = dict[str, ir.Value]
 
 
@@ -34,7 +38,8 @@ class Matmul:
 
     The left side has left_k == 1 and is read where it is (direct), or it has left_row == 1 and is
     packed; on the way the sums of its rows are taken, if they are asked for. Where the result has
-    begun, the product is added to what it holds, in the place of the bias.
+    begun, the product is added to what it holds, in the place of the bias. A packed left side may
+    meet a second right side, with a result of its own: it is then packed once for both.
 
     Args:
         module: where the function goes.
@@ -49,13 +54,14 @@ class Matmul:
         self._tiles = [self._tile(vectors) for vectors in range(1, self.vectors + 1)]
         self._write_share()
 
-    def memory_of_a_member(self, columns: int, piece: int, direct: bool) -> tuple[int, int]:
-        """Numbers of packed memory that each member of a team needs: (left, right)."""
+    def memory_of_a_member(
+        self, columns: Iterable[int], piece: int, direct: bool
+    ) -> tuple[int, int]:
+        """Numbers of packed memory that each member of a team needs: (left, right sides)."""
         if direct:
             return 0, piece * self.width
-        return _BLOCK * (piece * self.rows + self.form.lanes), -(
-            -columns // self.width
-        ) * self.width * piece
+        panels = sum(-(-count // self.width) for count in columns)
+        return _BLOCK * (piece * self.rows + self.form.lanes), panels * self.width * piece
 
     def _function(self, name: str, arguments: str, pointers: str) -> ir.Function:
         labels = arguments.split()
@@ -75,7 +81,7 @@ class Matmul:
         for number, name in enumerate(FIELDS):
             place = b.gep(table, [index(number)], source_etype=INT)
             at[name] = b.load(place, align=8, typ=INT, name=name)
-            if name in ("left", "right", "result", "bias", "sums", "packed_left", "packed_right"):
+            if name.removesuffix("_2") in POINTERS:
                 at[name] = b.inttoptr(at[name], POINTER)
         tiles = b.sdiv(b.add(at["rows"], index(self.rows - 1)), index(self.rows))
         low, high = share(b, tiles, me, team)
@@ -115,28 +121,45 @@ class Matmul:
 
     def _packed(self, b: ir.IRBuilder, at: Values, low: ir.Value, high: ir.Value) -> None:
         """All panels are packed; a block of rows is packed and meets them one after another."""
+        sides = at, self._second(b, at)
+        for side in sides:
 
-        def pack(b: ir.IRBuilder, column: ir.Value) -> None:
-            self._pack_panel(b, at, column, column)
+            def pack(b: ir.IRBuilder, column: ir.Value, side: Values = side) -> None:
+                self._pack_panel(b, side, column, column)
+
+            loop(b, index(0), side["columns"], self.width, pack, "pack_panels")
 
         def block(b: ir.IRBuilder, first: ir.Value) -> None:
             end = smaller(b, b.add(first, index(_BLOCK)), high)
             self._pack_block(b, at, first, end)
+            for side in sides:
+                self._meet(b, side, first, end)
 
-            def panel(b: ir.IRBuilder, column: ir.Value) -> None:
-                def tile(b: ir.IRBuilder, number: ir.Value) -> None:
-                    place = b.sub(number, first)
-                    left = self._tile_of_block(b, at, place)
-                    row, strides = b.mul(number, index(self.rows)), (index(1), index(self.rows))
-                    ahead = self._ahead(b, at, column, place)
-                    self._call_tile(b, at, row, column, column, left, strides, ahead)
-
-                loop(b, first, end, 1, tile, "tiles")
-
-            loop(b, index(0), at["columns"], self.width, panel, "panels")
-
-        loop(b, index(0), at["columns"], self.width, pack, "pack_panels")
         loop(b, low, high, _BLOCK, block, "blocks")
+
+    def _second(self, b: ir.IRBuilder, at: Values) -> Values:
+        """The second right side in the place of the first."""
+        width = index(self.width)
+        panels = b.udiv(b.add(at["columns"], index(self.width - 1)), width)
+        offset = b.mul(b.mul(panels, width), at["piece"])
+        packed = b.gep(at["packed_right"], [offset], source_etype=self.form.scalar)
+        other = {name: at[second] for name, second in zip(SIDE, SECOND, strict=True)}
+        return at | other | {"packed_right": packed}
+
+    def _meet(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
+        """A packed block of rows meets all panels of a right side."""
+
+        def panel(b: ir.IRBuilder, column: ir.Value) -> None:
+            def tile(b: ir.IRBuilder, number: ir.Value) -> None:
+                place = b.sub(number, first)
+                left = self._tile_of_block(b, at, place)
+                row, strides = b.mul(number, index(self.rows)), (index(1), index(self.rows))
+                ahead = self._ahead(b, at, column, place)
+                self._call_tile(b, at, row, column, column, left, strides, ahead)
+
+            loop(b, first, end, 1, tile, "tiles")
+
+        loop(b, index(0), at["columns"], self.width, panel, "panels")
 
     def _ahead(self, b: ir.IRBuilder, at: Values, column: ir.Value, tile: ir.Value) -> ir.Value:
         """What a tile fetches of the next panel: the first tiles of a block fetch all of it."""

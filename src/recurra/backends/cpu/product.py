@@ -7,6 +7,7 @@ and its sums depend on the number of threads. These do not.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,12 +18,14 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from recurra.backends.cpu import memory, threads
-from recurra.backends.cpu.matmul import FIELDS, Matmul
+from recurra.backends.cpu.matmul import FIELDS, POINTERS, Matmul
 from recurra.backends.cpu.sheet import Sheet, Span
 from recurra.backends.cpu.target import Code, Target, host, made_once
 
 BITS = {torch.float32: 32, torch.float64: 64}
 FORMATS = {bits: dtype for dtype, bits in BITS.items()}
+Form = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides of a matrix
+_ENDS = ("", "_2")  # of the names of the fields of a first and a second right side
 _PIECE = 768  # elements of the depth at a time, so that a packed panel stays in the second cache
 _PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 _SMALL = 2**17  # multiplications below which a second thread costs more than it saves
@@ -59,40 +62,42 @@ class Extent:
     """The sizes of a product and how it is cut; the fields of its table that are no addresses.
 
     Attributes:
-        matmul: the kernel.
+        share: address of its function.
         numbers: by field.
         team: how many threads share it.
         packed: numbers of packed memory for all members of the team: left, right.
     """
 
-    matmul: Compiled
+    share: int
     numbers: dict[str, int]
     team: int
     packed: tuple[int, int]
 
     @classmethod
-    def of(
-        cls,
-        bits: int,
-        left: tuple[tuple[int, ...], tuple[int, ...]],
-        right: tuple[tuple[int, ...], tuple[int, ...]],
-        sums: bool,
-    ) -> Extent:
-        """The product of left (M, K) and right (K, N), each given by its shape and strides."""
-        (rows, depth), (_, columns) = left[0], right[0]
+    def of(cls, bits: int, left: Form, rights: Sequence[Form], packed: bool) -> Extent:
+        """The products of left (M, K) and one or two right sides (K, N).
+
+        Args:
+            bits: of a number.
+            left, rights: shape and strides of each.
+            packed: whether the left side must be packed.
+        """
+        rows, depth = left[0]
+        columns = [shape[1] for shape, _ in rights]
         own = compiled(bits)
         pieces = -(-depth // _PIECE)
         piece = -(-depth // pieces)
-        team = torch.get_num_threads() if rows * columns * depth > _SMALL else 1
-        direct = left[1][1] == 1 and not sums
-        packed = own.matmul.memory_of_a_member(columns, piece, direct)
-        numbers = {
-            **{"rows": rows, "columns": columns, "depth": depth, "piece": piece},
-            **{"direct": int(direct), "begun": 0, "own_right": packed[1]},
-            **dict(zip(("left_row", "left_k"), left[1], strict=True)),
-            **dict(zip(("right_k", "right_column"), right[1], strict=True)),
+        team = torch.get_num_threads() if rows * sum(columns) * depth > _SMALL else 1
+        direct = left[1][1] == 1 and not packed
+        memories = own.matmul.memory_of_a_member(columns, piece, direct)
+        numbers = dict.fromkeys(FIELDS, 0) | {
+            **{"rows": rows, "depth": depth, "piece": piece, "direct": int(direct)},
+            **{"left_row": left[1][0], "left_k": left[1][1], "own_right": memories[1]},
         }
-        return cls(own, numbers, team, (team * packed[0], team * packed[1]))
+        for end, (shape, strides) in zip(_ENDS, rights, strict=False):
+            numbers[f"columns{end}"] = shape[1]
+            numbers[f"right_k{end}"], numbers[f"right_column{end}"] = strides
+        return cls(own.share, numbers, team, (team * memories[0], team * memories[1]))
 
 
 def multiply(
@@ -112,8 +117,8 @@ def multiply(
         return result.zero_() if bias is None else result.copy_(bias.expand(rows, columns))
     if 1 not in left.stride():
         left = left.contiguous()
-    shapes = (left.shape, left.stride()), (right.shape, right.stride())
-    extent = Extent.of(BITS[left.dtype], *shapes, sums is not None)
+    forms = [(tensor.shape, tensor.stride()) for tensor in (left, right)]
+    extent = Extent.of(BITS[left.dtype], forms[0], forms[1:], sums is not None)
     packed_left, packed_right = memory.work(*(left.element_size() * n for n in extent.packed))
     bias = zeros(columns, left.dtype) if bias is None else bias.contiguous()
     numbers = {
@@ -124,7 +129,7 @@ def multiply(
         **{"packed_left": packed_left, "packed_right": packed_right},
     }
     table = (ctypes.c_int64 * len(FIELDS))(*(numbers[name] for name in FIELDS))
-    threads.run(extent.matmul.share, ctypes.addressof(table), extent.team)
+    threads.run(extent.share, ctypes.addressof(table), extent.team)
     return result
 
 
@@ -134,7 +139,6 @@ def add_product(
     left: Span,
     right: Span,
     bias: Span | None = None,
-    sums: Span | None = None,
     begun: bool = False,
 ) -> None:
     """A part of a sheet: the product of `multiply`, of at least one row, column and depth.
@@ -142,29 +146,60 @@ def add_product(
     Args:
         sheet: where it goes.
         result: (M, N), numbers of a row side by side.
-        left, right, bias, sums: see `multiply`.
+        left, right, bias: see `multiply`.
         begun: whether the product is added to what the result holds.
     """
-    bits = 8 * sheet.size
-    shapes = (left.shape, left.strides), (right.shape, right.strides)
-    extent = Extent.of(bits, *shapes, sums is not None)
+    extent = Extent.of(8 * sheet.size, _form(left), [_form(right)], False)
+    spans = {"bias": bias}
+    _add(sheet, extent, left, [(result, right)], spans, {"begun": int(begun)})
+
+
+def add_weight_gradients(
+    sheet: Sheet, d: Span, sides: Sequence[tuple[Span, Span]], sums: Span | None
+) -> None:
+    """A part of a sheet: the transpose of d (N, A) times one or two values x (N, B).
+
+    Args:
+        sheet: where it goes.
+        d: the gradients of products with weights.
+        sides: (result (A, B), x).
+        sums: (A,), receives the sums over N of d.
+    """
+    left, rights = d.mirrored(), [_form(x) for _, x in sides]
+    extent = Extent.of(8 * sheet.size, _form(left), rights, True)
+    _add(sheet, extent, left, sides, {"sums": sums}, {})
+
+
+def _add(
+    sheet: Sheet,
+    extent: Extent,
+    left: Span,
+    sides: Sequence[tuple[Span, Span]],
+    spans: dict[str, Span | None],
+    numbers: dict[str, int],
+) -> None:
     at = sheet.table(len(FIELDS))
     place = {name: at + number for number, name in enumerate(FIELDS)}
-    for name, number in extent.numbers.items():
-        sheet.put(place[name], number)
-    sheet.put(place["begun"], int(begun))
-    sheet.put(place["result_row"], result.strides[0])
-    room = {
-        f"packed_{side}": sheet.room((n,))
-        for side, n in zip(("left", "right"), extent.packed, strict=True)
-    }
-    spans = {"left": left, "right": right, "result": result, "bias": bias, "sums": sums, **room}
+    numbers = extent.numbers | numbers
+    spans = {"left": left, **spans}
+    for name, count in zip(("packed_left", "packed_right"), extent.packed, strict=True):
+        spans[name] = sheet.room((count,))
+    for end, (result, right) in zip(_ENDS, sides, strict=False):
+        numbers[f"result_row{end}"] = result.strides[0]
+        spans |= {f"result{end}": result, f"right{end}": right}
+        if spans.get(f"bias{end}") is None:
+            sheet.constant(place[f"bias{end}"], zeros(right.shape[1], FORMATS[8 * sheet.size]))
+    for name, number in numbers.items():
+        if name.removesuffix("_2") not in POINTERS:
+            sheet.put(place[name], number)
     for name, span in spans.items():
         if span is not None:
             sheet.span(place[name], span)
-    if bias is None:
-        sheet.constant(place["bias"], zeros(right.shape[1], FORMATS[bits]))
-    sheet.part("product", extent.matmul.share, at, extent.team)
+    sheet.part("product", extent.share, at, extent.team)
+
+
+def _form(span: Span) -> Form:
+    return span.shape, span.strides
 
 
 @lru_cache(maxsize=64)
