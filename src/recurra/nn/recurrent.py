@@ -203,7 +203,7 @@ class Recurrent(Weighted):
                 )
                 outputs.append(output)
                 after.append(states)
-                calls[direction] = own.handed(shown)
+                calls[direction] = own.handed(shown) if shown else own
             joined = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             x = joined + x if self.residual and joined.shape == x.shape else joined
             if layer + 1 < self.num_layers:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
-import weakref
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,15 +38,25 @@ _free: OrderedDict[int, list[NDArray[np.uint8]]] = OrderedDict()  # by size, lon
 _kept = 0
 
 
+class _Lent(np.ndarray[Any, np.dtype[Any]]):
+    """The memory of a tensor; its block is given back when nothing uses it any more."""
+
+    block: NDArray[np.uint8] | None = None
+
+    def __del__(self) -> None:
+        if self.block is not None:
+            _give_back(self.block)
+
+
 def empty(like: Tensor, *shape: int) -> Tensor:
     """As `like.new_empty(shape)`, from memory that an earlier call gave back, if there is some."""
     count = math.prod(shape) * like.element_size()
     if count < _SMALL or like.dtype not in _TYPES:
         return like.new_empty(shape)  # torch aligns too
     block = _take(count)
-    view = block[:count].view(_TYPES[like.dtype])
-    weakref.finalize(view, _give_back, block).atexit = False
-    return torch.from_numpy(view).view(shape)
+    lent = _Lent(shape, _TYPES[like.dtype], block)
+    lent.block = block
+    return torch.from_numpy(lent)
 
 
 def work(*sizes: int) -> list[int]:
