@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -36,12 +37,17 @@ class Weights:
 
     def stacked(self, names: tuple[str, ...]) -> Tensor:
         """Several weights under one another; no copy where they are stored so."""
-        touching = [
-            (members, tensor) for members, tensor in self.stacks if set(members) & set(names)
-        ]
-        if all(members == names for members, _ in touching) and touching:
-            return _total([tensor for _, tensor in touching])
+        places = _stacks_of(tuple([members for members, _ in self.stacks]), names)
+        if places:
+            return _total([self.stacks[place][1] for place in places])
         return torch.cat([self[name] for name in names])
+
+
+@lru_cache(maxsize=512)
+def _stacks_of(stacks: tuple[tuple[str, ...], ...], names: tuple[str, ...]) -> tuple[int, ...]:
+    """The stacks that hold these names and no others, in this order; none if some hold a part."""
+    touching = [place for place, members in enumerate(stacks) if set(members) & set(names)]
+    return tuple(touching) if all(stacks[place] == names for place in touching) else ()
 
 
 def _member(members: tuple[str, ...], tensor: Tensor, name: str) -> Tensor:

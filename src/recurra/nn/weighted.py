@@ -62,6 +62,11 @@ class Weighted(nn.Module):
         self.init = {**self.cell.init, **init}
         self.handed_on = {str(leaf.attribute): name for leaf, name in below(self.graph).items()}
         self.sizes = {"H": hidden_size, **_other_sizes(self.cell.name, self.graph, sizes)}
+        self._state_shapes = {
+            str(state.attribute): tuple(self.sizes[letter] for letter in self.graph.shape(state))
+            or (1,)
+            for state in self.graph.states
+        }
         self.fixed_names = tuple(str(leaf.attribute) for leaf in self.graph.leaves("fixed"))
         self._check_input()
         self.stacks = layout(self.graph)
@@ -85,8 +90,7 @@ class Weighted(nn.Module):
 
     def state_shape(self, name: str) -> tuple[int, ...]:
         """(H,) for a vector, (H, P) for a matrix, (1,) for a scalar."""
-        leaf = next(state for state in self.graph.states if state.attribute == name)
-        return tuple(self.sizes[letter] for letter in self.graph.shape(leaf)) or (1,)
+        return self._state_shapes[name]
 
     def places(self) -> Iterator[tuple[int, str, str]]:
         """(layer, direction, suffix of its parameters), in the order in which states stack."""
