@@ -9,6 +9,7 @@ import torch
 
 import recurra
 from recurra import cells
+from recurra.errors import ShapeError
 from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
 from support.checks import features
@@ -292,3 +293,16 @@ def test_double_backward_through_a_bidirectional_stack():
     layer = layer_of("gru", num_layers=2, bidirectional=True)
     x = torch.randn(3, 2, I, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda v: layer(v)[0], (x,))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ({"lengths": "abc"}, "lengths is 'abc'; it needs one whole number for each of the 3 rows"),
+        ({"lengths": [1, None, 2]}, r"lengths is \[1, None, 2\]; it needs one whole number"),
+        ({"reset": [[True]]}, r"reset is a list; it needs a tensor \(T, B\) of truths"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(call, said, x):
+    with pytest.raises(ShapeError, match=said):
+        layer_of("gru")(x, **call)

@@ -99,6 +99,11 @@ def make_call(
         size = sizes[graph.shape(leaf)[0]]
         extra.setdefault(str(leaf.attribute), sequences.x.new_zeros(steps, rows, size))
     if reset is not None:
+        if not isinstance(reset, Tensor):
+            raise ShapeError(
+                f"reset is a {type(reset).__name__}; it needs a tensor (T, B) of truths, in the "
+                "form of x."
+            )
         flags = reset.unsqueeze(-1).to(sequences.x.dtype)
         reset = _time_first("reset", flags, 1, door, sequences)
     return Call(sequences, reset, extra, start)

@@ -113,7 +113,12 @@ def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:
     Raises:
         ShapeError: lengths that do not fit.
     """
-    counts = torch.as_tensor(lengths)
+    try:
+        counts = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(
+            f"lengths is {lengths!r:.60}; it needs one whole number for each of the {rows} rows."
+        ) from error
     if not rows and not isinstance(lengths, Tensor):
         counts = counts.long()  # torch takes [] for floating point
     if counts.shape != (rows,) or counts.is_floating_point() or counts.dtype == torch.bool:
