@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu import memory
-from recurra.backends.cpu.batch import ragged
+from recurra.backends.cpu.batch import by_length
 from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.operands import operands, text_of
 from recurra.backends.cpu.operators import recurrence
@@ -109,12 +109,10 @@ def _shown(
 
 def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Rows sorted by length, and only what is before their ends; given back in order."""
-    alive = given.sequences["alive"]
-    lengths, order = alive.sum((0, 2)).long().sort(descending=True, stable=True)
-    if not alive.shape[1] or not lengths[0]:
+    own = by_length(given.sequences["alive"].sum((0, 2)).long())
+    if not own.steps:
         return _run(masked(graph), weights, given, given.steps, None)
-    step, row = ragged(lengths).places
-    place = step * given.rows + order[row]
+    place, row = own.places, own.rows
 
     def packed(sequence: Tensor) -> Tensor:
         whole = sequence.expand(given.steps, given.rows, -1)
@@ -124,17 +122,17 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
         1,
         len(place),
         {n: packed(s) for n, s in given.sequences.items() if n != "alive"},
-        {name: value.index_select(0, order[row]) for name, value in given.per_row.items()},
-        tuple(state.index_select(0, order) for state in given.states),
+        {name: value.index_select(0, row) for name, value in given.per_row.items()},
+        tuple(state.index_select(0, own.order) for state in given.states),
     )
-    output, others = _run(graph, weights, inside, int(lengths[0]), lengths)
+    output, others = _run(graph, weights, inside, own.steps, own.lengths)
 
     def padded(sequence: Tensor) -> Tensor:
         room = memory.empty(sequence, given.steps * given.rows, sequence.shape[-1]).zero_()
-        return room.index_copy(0, place, sequence[0]).view(given.steps, given.rows, -1)
+        return room.index_copy_(0, place, sequence[0]).view(given.steps, given.rows, -1)
 
-    count, back = len(given.states), order.argsort()
-    lasts = (state.index_select(0, back) for state in others[:count])
+    count = len(given.states)
+    lasts = (state.index_select(0, own.back) for state in others[:count])
     return padded(output), (*lasts, *map(padded, others[count:]))
 
 

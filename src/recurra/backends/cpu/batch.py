@@ -8,6 +8,7 @@ before the first step and after each (its history), or only two of them, used in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -204,6 +205,42 @@ class Ragged:
 
 
 Batch = Dense | Ragged
+
+
+@dataclass(frozen=True, eq=False)
+class ByLength:
+    """The rows of a batch in the order of their lengths.
+
+    Attributes:
+        steps: of the longest row; 0 if there are none.
+        lengths: (B,), the longest first.
+        order: (B,), the rows in this order.
+        back: (B,), where each row stands in it.
+        places: (N,), for everything in a sequence where it stands in (T * B,) of the batch.
+        rows: (N,), of which row it is.
+    """
+
+    steps: int
+    lengths: Tensor
+    order: Tensor
+    back: Tensor
+    places: Tensor
+    rows: Tensor
+
+
+def by_length(lengths: Tensor) -> ByLength:
+    """See `ByLength`, from the lengths (B,) of the rows as they are; one for all of a call."""
+    return _by_length(bytes_of(lengths))
+
+
+@lru_cache(maxsize=16)
+def _by_length(lengths: bytes) -> ByLength:
+    counts = torch.from_numpy(np.frombuffer(lengths, np.int64).copy())
+    falling, order = counts.sort(descending=True, stable=True)
+    step, row = ragged(falling).places
+    rows = order[row]
+    steps = int(falling[0]) if len(falling) else 0
+    return ByLength(steps, falling, order, order.argsort(), step * len(falling) + rows, rows)
 
 
 def batch_of(steps: int, rows: int, lengths: bytes | None) -> Batch:
