@@ -9,6 +9,8 @@ import torch
 
 import recurra
 from recurra import cells
+from recurra.backends import choice
+from recurra.backends.cpu import Cpu
 from recurra.errors import ShapeError
 from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
@@ -287,6 +289,20 @@ def test_autocast_runs_in_bfloat16():
         output.float(), layer(torch.randn(T, B, I))[0].float(), atol=2.0, rtol=0
     )
     assert output.isfinite().all()
+
+
+@pytest.mark.parametrize("lengths", [None, [5] * 40], ids=["whole", "ragged"])
+def test_autocast_computes_products_of_inputs_in_its_format(lengths, monkeypatch):
+    """In bfloat16 they differ from float32 in the third digit."""
+    layer, x = recurra.LSTM(I, 64), torch.randn(5, 40, I, requires_grad=True)
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+    exact = layer(x)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer(x, lengths=lengths)[0]
+    assert 1e-4 < (found - exact).abs().max() < 0.05
+    expected = torch.autograd.grad(exact.square().sum(), x)[0]
+    gradient = torch.autograd.grad(found.square().sum(), x)[0]
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=0.05)
 
 
 def test_double_backward_through_a_bidirectional_stack():

@@ -12,8 +12,9 @@ from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import by_length
 from recurra.backends.cpu.explanation import details
-from recurra.backends.cpu.operands import operands, text_of
+from recurra.backends.cpu.operands import Operands, operands, text_of
 from recurra.backends.cpu.operators import recurrence
+from recurra.backends.cpu.plain import in_the_loop
 from recurra.backends.cpu.product import BITS
 from recurra.backends.reference import execute, masked
 from recurra.backends.weights import Weights
@@ -83,6 +84,8 @@ def _run(
     front = taken.split.front
     values = front.blank(weights, given)
     execute(front.constant, values)
+    if torch.is_autocast_enabled("cpu") and taken.has_products:
+        return _run_under_autocast(taken, values, given, steps, lengths)
     execute(taken.front, values)
     dtype = given.states[0].dtype
     tensors = [values[slot] for slot in taken.taken]
@@ -90,9 +93,46 @@ def _run(
     tensors += given.states
     found = recurrence(tensors, text, steps, lengths)
     count = len(taken.outputs)
-    outputs, lasts = found[:count], found[count:]
+    return _in_order(taken, found[:count], found[count:], values)
+
+
+def _run_under_autocast(
+    taken: Operands, values: list[Tensor], given: Given, steps: int, lengths: Tensor | None
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Products of sequences by PyTorch, in autocast's format; the loop by itself."""
+    execute(taken.split.front.parallel, values)
+    like = given.states[0]
+    reads = {
+        node: _member(values[slot], position, count).to(like.dtype)
+        for node, (slot, position, count) in zip(
+            taken.split.forward.reads, taken.split.reads, strict=True
+        )
+    }
+    cut = taken.split
+    constants, stacked = (
+        [values[slot].to(like.dtype) for slot in slots] for slots in (cut.constants, cut.matrices)
+    )
+    named, inside = in_the_loop(taken, given.steps, reads, constants, stacked, given.states)
+    output, others = _run(taken.loop, named, inside, steps, lengths)
+    count = len(given.states)
+    return _in_order(taken, (output, *others[count:]), others[:count], values)
+
+
+def _in_order(
+    taken: Operands,
+    outputs: Sequence[Tensor],
+    lasts: Sequence[Tensor],
+    values: Sequence[Tensor],
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The output, then the last states, then what is shown."""
     shown = [_shown(source, outputs, values) for source in taken.shown]
     return outputs[0], (*lasts, *shown)
+
+
+def _member(whole: Tensor, position: int, members: int) -> Tensor:
+    """One of the values that stand side by side."""
+    width = whole.shape[-1] // members
+    return whole.narrow(-1, position * width, width)
 
 
 def _shown(
@@ -102,9 +142,7 @@ def _shown(
     where, number, position, members = source
     if where == "loop":
         return outputs[number]
-    whole = values[number]
-    width = whole.shape[-1] // members
-    return whole.narrow(-1, position * width, width).expand(*outputs[0].shape[:2], -1)
+    return _member(values[number], position, members).expand(*outputs[0].shape[:2], -1)
 
 
 def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -108,6 +108,11 @@ class Operands:
         return [*of_sources, *self.split.constants, *self.split.matrices]
 
     @property
+    def has_products(self) -> bool:
+        """Whether it computes products of sequences."""
+        return any(source.is_product for source in self.sources)
+
+    @property
     def constants_from(self) -> int:
         """The number of the first tensor of a constant."""
         return sum(len(source.slots) for source in self.sources)

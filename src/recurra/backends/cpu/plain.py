@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,20 +12,17 @@ from recurra.backends.cpu.batch import ragged
 from recurra.backends.cpu.operands import Operands
 from recurra.backends.reference import Reference
 from recurra.backends.weights import Weights
+from recurra.graph import Expression
 
 
 def plain(
     taken: Operands, steps: int, lengths: Tensor | None, tensors: Sequence[Tensor]
 ) -> tuple[Tensor, ...]:
     """(outputs, last states) of the operator `recurra::recurrence`, by PyTorch's own operators."""
-    sources, constants, stacked, states = taken.divide(tensors)
-    weights = taken.constants(constants) | taken.matrices(stacked)
-    sequences = {
-        str(taken.leaves[node].attribute): read for node, read in taken.read(sources).items()
-    }
-    named = Weights([((taken.leaves[node].attribute,), t) for node, t in weights.items()], {})
+    sources, *others = taken.divide(tensors)
+    named, given = in_the_loop(taken, steps, taken.read(sources), *others)
+    states, sequences = given.states, given.sequences
     if lengths is None:
-        given = Given(steps, states[0].shape[0], sequences, {}, tuple(states))
         return _outputs_first(*Reference().run(taken.loop, named, given), len(states))
     step, row = ragged(lengths).places
     padded = {
@@ -36,6 +33,22 @@ def plain(
     found = _outputs_first(*Reference().run(taken.loop, named, given), len(states))
     outputs, lasts = found[: -len(states)], found[-len(states) :]
     return *(output[step, row].unsqueeze(0) for output in outputs), *lasts
+
+
+def in_the_loop(
+    taken: Operands,
+    steps: int,
+    reads: Mapping[Expression, Tensor],
+    constants: Sequence[Tensor],
+    stacked: Sequence[Tensor],
+    states: Sequence[Tensor],
+) -> tuple[Weights, Given]:
+    """What `Operands.loop` reads, by the names of its leaves."""
+    weights = taken.constants(constants) | taken.matrices(stacked)
+    names = {node: str(leaf.attribute) for node, leaf in taken.leaves.items()}
+    sequences = {names[node]: read for node, read in reads.items()}
+    named = Weights([((names[node],), weight) for node, weight in weights.items()], {})
+    return named, Given(steps, states[0].shape[0], sequences, {}, tuple(states))
 
 
 def _outputs_first(output: Tensor, others: tuple[Tensor, ...], states: int) -> tuple[Tensor, ...]:

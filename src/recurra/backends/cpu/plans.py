@@ -53,6 +53,7 @@ class Call:
         batch: steps and rows.
         dtype: of all tensors.
         spans: of the tensors that are given.
+        made: the tensors that it makes.
     """
 
     def __init__(self, key: Key) -> None:
@@ -73,12 +74,7 @@ class Call:
         sizes = tuple(sorted(self.operands.sizes([shape for _, shape, _ in key.forms]).items()))
         self.compiled: Compiled = compiled(self.operands.graph, sizes, BITS[self.dtype])
         self.batch: Batch = batch_of(key.steps, rows, key.lengths)
-        self._made = Made(self.dtype, GIVEN + len(self.spans))
-
-    @property
-    def made(self) -> Made:
-        """The tensors that the call makes."""
-        return self._made
+        self.made = Made(self.dtype, GIVEN + len(self.spans))
 
     @property
     def empty(self) -> bool:
