@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -16,8 +16,7 @@ _SHEET, _WAITING = 0, 1  # bases that every call has: the sheet itself, and wher
 GIVEN = 2  # the first base of a call's own
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Where a sequence or state lies, in numbers from the beginning of a base.
 
     Attributes:
