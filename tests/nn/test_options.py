@@ -11,6 +11,7 @@ import recurra
 from recurra import cells
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu
+from recurra.backends.reference import Reference
 from recurra.errors import ShapeError
 from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
@@ -289,6 +290,28 @@ def test_autocast_runs_in_bfloat16():
         output.float(), layer(torch.randn(T, B, I))[0].float(), atol=2.0, rtol=0
     )
     assert output.isfinite().all()
+
+
+@pytest.mark.parametrize("backend", [Cpu(least=0), Reference()], ids=["cpu", "reference"])
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"residual": True}], ids=str)
+def test_padding_may_hold_anything(backend, options, monkeypatch):
+    """NaN after the end of a row reaches no output, no state and no gradient."""
+    monkeypatch.setattr(choice, "BACKENDS", (backend,))
+    layer = recurra.Recurrent("lstm", I, I, 2, dtype=torch.float64, **options)
+    lengths = [5, 0, 2]
+    x = torch.randn(5, 3, I, dtype=torch.float64)
+    spoilt = x.clone()
+    for row, length in enumerate(lengths):
+        x[length:, row], spoilt[length:, row] = 0.0, float("nan")
+
+    def everything(x):
+        x = x.clone().requires_grad_()
+        output, state = layer(x, lengths=lengths)
+        total = sum(part.square().sum() for part in (output, *state))
+        return output, *state, *torch.autograd.grad(total, [x, *layer.parameters()])
+
+    for found, expected in zip(everything(spoilt), everything(x), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("lengths", [None, [5] * 40], ids=["whole", "ragged"])

@@ -7,6 +7,7 @@ only the rest runs in a Python loop over time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -44,7 +45,9 @@ class Reference(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
-        plan = plan_of(masked(graph) if "alive" in given.sequences else graph, self.linear)
+        if "alive" in given.sequences:
+            graph, given = masked(graph), without_padding(given)
+        plan = plan_of(graph, self.linear)
         values = plan.blank(weights, given)
         execute(plan.constant, values)
         execute(plan.parallel, values)
@@ -70,6 +73,16 @@ class Reference(Backend):
             shown = [v.expand(-1, given.rows, *v.shape[2:]) for v in shown]
         given_back = (s.clone() if any(s is old for old in given.states) else s for s in states)
         return output, (*given_back, *shown)
+
+
+def without_padding(given: Given) -> Given:
+    """With 0 after the end of a row: what stood there stays out of products and gradients."""
+    alive = given.sequences["alive"]
+    there, sequences = alive != 0, dict(given.sequences)
+    for name, value in given.sequences.items():
+        if value is not alive and value.shape[:2] == alive.shape[:2]:
+            sequences[name] = value.where(there, value.new_zeros(()))
+    return replace(given, sequences=sequences)
 
 
 @lru_cache(maxsize=256)

@@ -192,7 +192,7 @@ class Recurrent(Weighted):
         self, call: Call, before: list[tuple[Tensor, ...]]
     ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
         """All layers: the output (T, B, ·) of the last, the states of all after the last step."""
-        x = call.sequences.x
+        x = call.sequences.without_padding if self.residual else call.sequences.x
         after: list[tuple[Tensor, ...]] = []
         calls = dict.fromkeys(self.directions, call)
         for layer in range(self.num_layers):

@@ -19,7 +19,7 @@ class Sequences:
     """A batch in the one form used inside: time first.
 
     Attributes:
-        x: (T, B, I); zero after the end of a row.
+        x: (T, B, I); it may hold anything after the end of a row, NaN too.
         lengths: (B,) int64, or None if every row has T steps.
         alive: (T, B) bool, True before the end of a row; None without lengths.
     """
@@ -27,6 +27,13 @@ class Sequences:
     x: Tensor
     lengths: Tensor | None
     alive: Tensor | None
+
+    @property
+    def without_padding(self) -> Tensor:
+        """x (T, B, I), 0 after the end of a row."""
+        if self.alive is None:
+            return self.x
+        return self.x.where(self.alive.unsqueeze(-1), self.x.new_zeros(()))
 
     def reversed(self, values: Tensor) -> Tensor:
         """(T, B, ...) with the steps of each row in the opposite order, padding left in place."""
@@ -102,9 +109,7 @@ def _with_lengths(x: Tensor, lengths: Lengths) -> Sequences:
         return Sequences(x, None, None)
     steps, rows = x.shape[:2]
     counts = counted(lengths, steps, rows).to(x.device)
-    alive = before_end(steps, counts)
-    # Padding may hold anything, NaN too; zero keeps it out of every product and gradient.
-    return Sequences(x.where(alive.unsqueeze(-1), x.new_zeros(())), counts, alive)
+    return Sequences(x, counts, before_end(steps, counts))
 
 
 def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:

@@ -16,7 +16,7 @@ from recurra.backends.cpu.operands import Operands, operands, text_of
 from recurra.backends.cpu.operators import recurrence
 from recurra.backends.cpu.plain import in_the_loop
 from recurra.backends.cpu.product import BITS
-from recurra.backends.reference import execute, masked
+from recurra.backends.reference import execute, masked, without_padding
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
 from recurra.graph.facts import stepping_matrix
@@ -61,7 +61,7 @@ class Cpu(Backend):
         if "alive" not in given.sequences:
             return _run(graph, weights, given, given.steps, None)
         if torch.compiler.is_compiling():  # how many rows there are is not known yet
-            return _run(masked(graph), weights, given, given.steps, None)
+            return _run_masked(graph, weights, given)
         return _run_ragged(graph, weights, given)
 
     def details(
@@ -145,11 +145,16 @@ def _shown(
     return _member(values[number], position, members).expand(*outputs[0].shape[:2], -1)
 
 
+def _run_masked(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """All steps of all rows, what is after their ends left out."""
+    return _run(masked(graph), weights, without_padding(given), given.steps, None)
+
+
 def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Rows sorted by length, and only what is before their ends; given back in order."""
     own = by_length(given.sequences["alive"].sum((0, 2)).long())
     if not own.steps:
-        return _run(masked(graph), weights, given, given.steps, None)
+        return _run_masked(graph, weights, given)
     place, row = own.places, own.rows
 
     def packed(sequence: Tensor) -> Tensor:

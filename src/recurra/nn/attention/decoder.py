@@ -168,11 +168,12 @@ class Decoder(nn.Module, ABC):
         if isinstance(x, Tensor) and x.dim() != 3:
             raise ShapeError(f"x has the shape {tuple(x.shape)}; a decoder reads (T, B, I).")
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
+        whole = sequences.without_padding
         ready = self.prepare(memory, memory_lengths)
         begin(self.layer.visitors, state is None, start)
-        run, carried = self._begin(sequences.x[0:1].sum(0), ready, state)
+        run, carried = self._begin(whole[0:1].sum(0), ready, state)
         outputs, weights = [], []
-        for t, now in enumerate(sequences.x.unbind(0)):
+        for t, now in enumerate(whole.unbind(0)):
             output, after = self._step(run, now, ready, carried, start + t)
             seen = after.weights
             if sequences.alive is not None:
@@ -182,8 +183,8 @@ class Decoder(nn.Module, ABC):
             carried = after
             outputs.append(output)
             weights.append(seen)
-        output = _stacked(outputs, sequences.x, self.output_size)
-        looked = _stacked(weights, sequences.x, ready.steps)
+        output = _stacked(outputs, whole, self.output_size)
+        looked = _stacked(weights, whole, ready.steps)
         run.finish(sequences.lengths, {"attention": looked})
         axes = (1, 0, 2) if door.batch_first else (0, 1, 2)
         return output.permute(axes), _as_state(carried), looked.permute(axes)
