@@ -125,6 +125,18 @@ def test_functions_of_x_are_drawn_in_where_no_product_needs_them():
     assert_same(layer_of(drawing, 5, 18, torch.float64), torch.randn(4, 3, 5, dtype=torch.float64))
 
 
+@cell(state="h", shapes={"y": "H"})
+def with_two_biases(p, x, y, h):
+    a = (p.W @ x + p.b) + (p.V @ y + p.c) + p.U @ h
+    h = tanh(a)
+    return h
+
+
+def test_two_biases_of_one_sum():
+    layer, x = layer_of(with_two_biases, 5, 18, torch.float64), torch.randn(4, 3, 5).double()
+    assert_same(layer, x, inputs={"y": torch.randn(4, 3, 18).double()})
+
+
 @pytest.mark.parametrize("name", ["lstm", "gru", "mut3", "qrnn"])
 def test_the_backward_direction_may_run_twice(name):
     """It changes nothing of what the forward direction has kept, here in the place of products."""

@@ -65,7 +65,7 @@ class _Writer:
         self.direct: dict[int, Span] = {}
         self.rooms: dict[Expression, Span] = {}
         self.weights: dict[Span, list[tuple[Span, Span]]] = {}  # (result, value) of each product
-        self.sums: dict[Span, Span] = {}
+        self.sums: dict[Span, list[Span]] = {}
 
     @property
     def _back(self) -> Backward:
@@ -218,14 +218,18 @@ class _Writer:
             side = _some(result, first, d), self.call.spans[x].flat()
             self.weights.setdefault(d, []).append(side)
             if d_bias is not None:
-                self.sums[d] = _some(d_bias, first, d)
+                self.sums.setdefault(d, []).append(_some(d_bias, first, d))
 
     def _add_weights(self, sheet: Sheet) -> None:
         """What reads the same gradients of steps is one part, two products at a time."""
         for d, sides in self.weights.items():
+            sums, *equal = self.sums.get(d, [None])
             for first in range(0, len(sides), 2):
-                sums = None if first else self.sums.get(d)
-                add_weight_gradients(sheet, d.flat(), sides[first : first + 2], sums)
+                pair = sides[first : first + 2]
+                add_weight_gradients(sheet, d.flat(), pair, None if first else sums)
+            for other in equal:  # of another bias in the same sum
+                assert sums is not None
+                sheet.copy(other.as_row(), sums.as_row())
 
     def _add_sequence(self, sheet: Sheet, source: Source) -> None:
         """The gradient of a sequence."""

@@ -64,6 +64,10 @@ class Span(NamedTuple):
         """Rows as columns."""
         return Span(self.base, self.start, self.shape[::-1], self.strides[::-1])
 
+    def as_row(self) -> Span:
+        """A vector as a matrix of one row."""
+        return Span(self.base, self.start, (1, *self.shape), (self.shape[0], *self.strides))
+
     def flat(self) -> Span:
         """Rows of all steps under one another, equally far apart."""
         (steps, rows, width), (step, row, one) = self.shape, self.strides
