@@ -24,7 +24,10 @@ def test_the_table_has_a_line_for_every_cell(call: Any) -> None:
 
 
 def test_the_table_as_json(call: Any) -> None:
-    rows = json.loads(call("cells", "--json").out)
+    found = json.loads(call("cells", "--json").out)
+    layers = {layer["name"]: (layer["cell"], layer["over"]) for layer in found["layers"]}
+    assert layers == {name: (one.cell, one.over) for name, one in LAYERS.items()}
+    rows = found["cells"]
     assert [row["name"] for row in rows] == list(cells.names())
     for row in rows:
         cell = cells.get(row["name"])

@@ -251,6 +251,10 @@ def test_a_learned_start_and_an_attention_of_ones_own():
 def test_the_size_of_the_attention():
     assert AttentionDecoder("gru", I, H, M).attention.v.weight.shape == (1, H)
     assert AttentionDecoder("gru", I, H, M, attention_size=7).attention.v.weight.shape == (1, 7)
+    for name in ("input_size", "memory_size"):
+        sizes = {"input_size": 3, "hidden_size": 4, "memory_size": 5, name: -3}
+        with pytest.raises(UsageError, match=f"{name}=-3; it must be a whole number from 1"):
+            AttentionDecoder("gru", **sizes)
     with pytest.raises(UsageError, match="attention_size=0"):
         AttentionDecoder("gru", I, H, M, attention_size=0)
 

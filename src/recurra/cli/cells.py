@@ -36,13 +36,19 @@ def _cells(as_json: JSON = False) -> None:
 
     I is the size of the input and H the number of units of a layer. Below them stand the layers of
     recurra.nn that have a paper of their own, each with the cell whose equations it has.
+
+    With --json: both lists, as "cells" and "layers".
     """
     from recurra import cells
     from recurra.citations import LAYERS
 
     rows = [_facts(cells.get(name)) for name in cells.names()]
     if as_json:
-        print_json(rows)
+        layers_too = [
+            {"name": name, "year": one.year, "cell": one.cell, "over": one.over, "cite": one.cite}
+            for name, one in LAYERS.items()
+        ]
+        print_json({"cells": rows, "layers": layers_too})
     else:
         shown = ("name", "year", "parameters_per_unit", "title")
         titles = ("name", "year", "weights per unit", "title")

@@ -223,13 +223,12 @@ class _Writer:
     def _add_weights(self, sheet: Sheet) -> None:
         """What reads the same gradients of steps is one part, two products at a time."""
         for d, sides in self.weights.items():
-            sums, *equal = self.sums.get(d, [None])
+            known = self.sums.get(d, [])
             for first in range(0, len(sides), 2):
-                pair = sides[first : first + 2]
-                add_weight_gradients(sheet, d.flat(), pair, None if first else sums)
-            for other in equal:  # of another bias in the same sum
-                assert sums is not None
-                sheet.copy(other.as_row(), sums.as_row())
+                sums = known[0] if known and not first else None
+                add_weight_gradients(sheet, d.flat(), sides[first : first + 2], sums)
+            for other in known[1:]:  # of another bias in the same sum
+                sheet.copy(other.as_row(), known[0].as_row())
 
     def _add_sequence(self, sheet: Sheet, source: Source) -> None:
         """The gradient of a sequence."""

@@ -20,6 +20,7 @@ from recurra.nn.recurrent import Recurrent
 from recurra.nn.sequence import Lengths, enter
 from recurra.nn.state import State
 from recurra.nn.visitor import begin
+from recurra.nn.weighted import count
 
 
 class Carried(NamedTuple):
@@ -75,7 +76,8 @@ class Decoder(nn.Module, ABC):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.input_size, self.memory_size = input_size, memory_size
+        self.input_size = count("input_size", input_size)
+        self.memory_size = count("memory_size", memory_size)
         self.batch_first = batch_first
         self.layer = Recurrent(
             cell,
