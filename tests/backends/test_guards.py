@@ -80,7 +80,7 @@ for case in sys.argv[1:]:
         sys.stderr = open(os.devnull, "w")
         touch(layout, int(offset), does == "write")
         os._exit(0)
-    print(case, "passed" if os.waitpid(child, 0)[1] == 0 else "caught")
+    print(case, "passed" if os.waitpid(child, 0)[1] == 0 else "caught", flush=True)
 """
 # layout, offset in elements from the middle one of three rows of 5, and what is done there
 CAUGHT = ("end:10:read", "end:10:write", "end:-6:write", "start:-6:read", "start:10:write")

@@ -78,10 +78,11 @@ class Reference(Backend):
 def without_padding(given: Given) -> Given:
     """With 0 after the end of a row: what stood there stays out of products and gradients."""
     alive = given.sequences["alive"]
-    there, sequences = alive != 0, dict(given.sequences)
+    there, sequences = (alive != 0).flatten(1), dict(given.sequences)
     for name, value in given.sequences.items():
         if value is not alive and value.shape[:2] == alive.shape[:2]:
-            sequences[name] = value.where(there, value.new_zeros(()))
+            mask = there.view(*there.shape, *[1] * (value.dim() - 2))
+            sequences[name] = value.where(mask, value.new_zeros(()))
     return replace(given, sequences=sequences)
 
 
