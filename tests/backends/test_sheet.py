@@ -125,6 +125,20 @@ def test_functions_of_x_are_drawn_in_where_no_product_needs_them():
     assert_same(layer_of(drawing, 5, 18, torch.float64), torch.randn(4, 3, 5, dtype=torch.float64))
 
 
+@cell(state="h, k", shapes={"k": "P"})
+def of_two_sizes(p, x, h, k):
+    h = tanh(p.W_h @ x + p.U_h @ h)
+    g = sigmoid(p.W_k @ x + p.U_k @ k + p.b_k)
+    k = g * k + (1 - g) * tanh(p.V_k @ x)
+    return h, k
+
+
+def test_what_is_kept_in_place_has_its_own_size():
+    """Reads of one size are not met where values of the other are computed."""
+    layer = layer_of(of_two_sizes, 5, 18, torch.float64, sizes={"P": 300})
+    assert_same(layer, torch.randn(4, 3, 5, dtype=torch.float64))
+
+
 @cell(state="h", shapes={"y": "H"})
 def with_two_biases(p, x, y, h):
     a = (p.W @ x + p.b) + (p.V @ y + p.c) + p.U @ h

@@ -270,8 +270,10 @@ class Body:
     def write(self, b: ir.IRBuilder, instead: Mapping[Expression, Expression]) -> None:
         """All results of the phase, or what stands in their place."""
         vectors = Vectors(b, self.writer.form)
-        for node in self.writer.draft.program.overwritten:
-            self.value(vectors, node)  # before anything is written
+        draft, sweep = self.writer.draft, self.writer.sweep
+        for node in draft.program.overwritten:
+            if draft.size(node) == sweep.size:
+                self.value(vectors, node)  # before anything is written
         for node in self.writer.sweep.results:
             value = self.value(vectors, instead.get(node, node))
             for pointer in self.writer.places.result(b, node, self.row):
