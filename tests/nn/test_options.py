@@ -314,6 +314,19 @@ def test_padding_may_hold_anything(backend, options, monkeypatch):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("lengths", [None, [1, 5, 2]], ids=["whole", "ragged"])
+def test_training_after_inference_mode(lengths, monkeypatch):
+    """What a call in inference mode leaves behind is no hindrance."""
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+    layer, x = recurra.LSTM(I, H), torch.randn(5, 3, I)
+    with torch.inference_mode():
+        expected = layer(x, lengths=lengths)[0]
+    output = layer(x.requires_grad_(), lengths=lengths)[0]
+    assert torch.equal(output, expected)
+    output.square().sum().backward()
+    assert x.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("lengths", [None, [5] * 40], ids=["whole", "ragged"])
 def test_autocast_computes_products_of_inputs_in_its_format(lengths, monkeypatch):
     """In bfloat16 they differ from float32 in the third digit."""

@@ -234,6 +234,7 @@ def by_length(lengths: Tensor) -> ByLength:
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept may be met by a call that records gradients
 def _by_length(lengths: bytes) -> ByLength:
     counts = torch.from_numpy(np.frombuffer(lengths, np.int64).copy())
     falling, order = counts.sort(descending=True, stable=True)
