@@ -17,7 +17,7 @@ from recurra.backends.backend import Backend
 from recurra.backends.cpu import Cpu, memory, run
 from recurra.backends.reference import Reference
 from support import huge
-from support.fused import everything, fused, layer_of, plain, running_on
+from support.fused import everything, fused_on, layer_of, plain, running_on
 from support.guarded import forget_plans
 from support.guarded_cells import compare, driven
 from support.targets import runnable
@@ -161,14 +161,7 @@ def test_one_result_for_every_number_of_threads(cell):
     """Outputs, states and gradients are the same to the bit on 1, 2 and 4 threads."""
     layer = layer_of(cell, 24, 72, torch.float32)
     x = torch.randn(7, 13, 24)
-    before = torch.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 2, 4):
-            torch.set_num_threads(threads)
-            found.append(fused(layer, x))
-    finally:
-        torch.set_num_threads(before)
+    found = fused_on((1, 2, 4), layer, x)
     for other in found[1:]:
         different = [name for name in other if not torch.equal(found[0][name], other[name])]
         assert not different

@@ -10,7 +10,7 @@ from recurra.backends.cpu import assembled, moving, run
 from recurra.backends.cpu.backward import backward
 from recurra.backends.cpu.program import forward_program, normal
 from recurra.graph import Cell, cell, floor, sigmoid, tanh, where
-from support.fused import assert_same, fused
+from support.fused import assert_same, fused, fused_on
 
 PERIODS = [(1,), (3,), (50,), (1, 2, 4, 8, 16), (2, 5, 7), (4, 1, 3)]
 SHAPES = [(1, 1, 1), (7, 5, 19), (11, 9, 131)]  # T, B, H: no multiple of any vector or tile
@@ -138,19 +138,14 @@ def test_marks_of_any_kind(own, rows):
 def test_one_result_for_every_number_of_threads(rows, by_units, monkeypatch):
     layer = layer_of(clocked((1, 3, 2, 8)), 411, torch.float32)
     x = input_of(9, rows, torch.float32)
-    original, before, ways, found = run.team_for, torch.get_num_threads(), [], []
+    original, ways = run.team_for, []
 
     def spied(*given):
         ways.append(original(*given))
         return ways[-1]
 
     monkeypatch.setattr(run, "team_for", spied)
-    try:
-        for threads in (1, 2, 3):
-            torch.set_num_threads(threads)
-            found.append(fused(layer, x))
-    finally:
-        torch.set_num_threads(before)
+    found = fused_on((1, 2, 3), layer, x)
     assert ways[-2:] == [(3, by_units)] * 2  # forward and backward
     for other in found[1:]:
         assert [name for name in other if not torch.equal(found[0][name], other[name])] == []

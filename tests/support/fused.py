@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,18 @@ def fused(layer: Recurrent, x: Tensor, **call: Any) -> dict[str, Tensor]:
     """See `everything`; by kernels, whatever the size."""
     with running_on(Cpu(least=0)):
         return everything(layer, x, **call)
+
+
+def fused_on(threads: Iterable[int], layer: Recurrent, x: Tensor) -> list[dict[str, Tensor]]:
+    """`fused` with each of these numbers of threads."""
+    before, found = torch.get_num_threads(), []
+    try:
+        for number in threads:
+            torch.set_num_threads(number)
+            found.append(fused(layer, x))
+    finally:
+        torch.set_num_threads(before)
+    return found
 
 
 def plain(layer: Recurrent, x: Tensor, **call: Any) -> dict[str, Tensor]:

@@ -32,10 +32,9 @@ class Values:
         self._histories = {state: next(rest) for state in graph.states}
         others = zip(taken.outputs, taken.output_states, strict=True)
         self._stored = {node: next(rest) for node, state in others if state is None}
-        for nodes in (taken.kept_apart, *taken.in_place.values()):
-            if nodes:
-                sizes = [call.compiled.size(node) for node in nodes]
-                self._stored |= zip(nodes, next(rest).split(sizes), strict=True)
+        for _, nodes in taken.kept_together:
+            sizes = [call.compiled.size(node) for node in nodes]
+            self._stored |= zip(nodes, next(rest).split(sizes), strict=True)
         self._reads = call.reads({number: next(rest) for number in taken.kept_sources})
         self.d_outputs = [next(rest) for _ in taken.outputs]
         self.d_states = [next(rest) for _ in graph.states]

@@ -12,7 +12,7 @@ from recurra.backends.backend import Backend, Given
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import by_length
 from recurra.backends.cpu.explanation import details
-from recurra.backends.cpu.operands import Operands, operands, text_of
+from recurra.backends.cpu.operands import Operands, operands, part, text_of
 from recurra.backends.cpu.operators import recurrence
 from recurra.backends.cpu.plain import in_the_loop
 from recurra.backends.cpu.product import BITS
@@ -103,7 +103,7 @@ def _run_under_autocast(
     execute(taken.split.front.parallel, values)
     like = given.states[0]
     reads = {
-        node: _member(values[slot], position, count).to(like.dtype)
+        node: part(values[slot], position, count).to(like.dtype)
         for node, (slot, position, count) in zip(
             taken.split.forward.reads, taken.split.reads, strict=True
         )
@@ -129,12 +129,6 @@ def _in_order(
     return outputs[0], (*lasts, *shown)
 
 
-def _member(whole: Tensor, position: int, members: int) -> Tensor:
-    """One of the values that stand side by side."""
-    width = whole.shape[-1] // members
-    return whole.narrow(-1, position * width, width)
-
-
 def _shown(
     source: tuple[str, int, int, int], outputs: Sequence[Tensor], values: Sequence[Tensor]
 ) -> Tensor:
@@ -142,7 +136,7 @@ def _shown(
     where, number, position, members = source
     if where == "loop":
         return outputs[number]
-    return _member(values[number], position, members).expand(*outputs[0].shape[:2], -1)
+    return part(values[number], position, members).expand(*outputs[0].shape[:2], -1)
 
 
 def _run_masked(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:

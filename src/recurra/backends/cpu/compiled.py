@@ -114,7 +114,7 @@ class Split:
     @cached_property
     def training(self) -> StepProgram:
         """The forward direction, keeping what the backward one reads."""
-        kept = [node for node in self.backward.kept if node not in self.forward.stores]
+        kept = self._kept
         stores = (*self.forward.stores, *kept)
         reads = tuple(read for slot in self.in_place for read in self._members[slot])
         return replace(self.forward, stores=stores, kept=frozenset(kept), overwritten=reads)
@@ -128,8 +128,7 @@ class Split:
         if len(Schedule(self.forward).phases) > 1:
             return {}
         needed = {value for value, _ in self.backward.values}
-        kept = [node for node in self.backward.kept if node not in self.forward.stores]
-        found = {}
+        kept, found = self._kept, {}
         for slot, members in self._members.items():
             shapes = {self.graph.shapes[node] for node in members}
             same = [node for node in kept if {self.graph.shapes[node]} == shapes]
@@ -137,6 +136,11 @@ class Split:
                 found[slot] = tuple(same[: len(members)])
                 kept = [node for node in kept if node not in found[slot]]
         return found
+
+    @property
+    def _kept(self) -> list[Expression]:
+        """What the forward direction stores for the backward one alone."""
+        return [node for node in self.backward.kept if node not in self.forward.stores]
 
     @property
     def _members(self) -> dict[int, list[Expression]]:

@@ -56,16 +56,12 @@ def training_plan(key: Key) -> Plan:
     others = zip(taken.outputs, taken.output_states, strict=True)
     stores = {node: made.new(_sequence(call, node)) for node, state in others if state is None}
     lasts = [made.new((call.batch.rows, size)) for size in sizes]
-    if taken.kept_apart:
-        widths = [call.compiled.size(node) for node in taken.kept_apart]
-        whole = made.new(call.sequence(sum(widths)))
-        stores |= zip(taken.kept_apart, whole.split(widths), strict=True)
     computed: dict[int, Span] = {}
-    for number, nodes in taken.in_place.items():
+    for number, nodes in taken.kept_together:
         widths = [call.compiled.size(node) for node in nodes]
         whole = made.new(call.sequence(sum(widths)))
         stores |= zip(nodes, whole.split(widths), strict=True)
-        if call.is_whole(taken.sources[number]):
+        if number is not None and call.is_whole(taken.sources[number]):
             computed[number] = whole
     for number in taken.kept_sources:
         computed[number] = made.new(call.product_shape(taken.sources[number]))

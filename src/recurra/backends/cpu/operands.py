@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -21,6 +22,7 @@ from recurra.graph import Expression, Graph
 from recurra.graph.serial import dumps, loads
 
 Sizes = tuple[tuple[str, int], ...]
+_T = TypeVar("_T")  # a tensor, or where it lies
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Operands:
         self.graph = graph
         self.split = split(graph)
         normal = self.split.graph
-        slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
+        self._slots = slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
         self.reads = [
             (slots.index(slot), position, count) for slot, position, count in self.split.reads
         ]
@@ -131,18 +133,18 @@ class Operands:
     @cached_property
     def in_place(self) -> dict[int, tuple[Expression, ...]]:
         """For some sources that are products, the kept values that take the places of theirs."""
-        slots = list(dict.fromkeys(slot for slot, _, _ in self.split.reads))
-        return {
-            slots.index(slot): nodes
-            for slot, nodes in self.split.in_place.items()
-            if self.sources[slots.index(slot)].is_product
-        }
+        found = {self._slots.index(slot): nodes for slot, nodes in self.split.in_place.items()}
+        return {k: nodes for k, nodes in found.items() if self.sources[k].is_product}
 
     @cached_property
-    def kept_apart(self) -> tuple[Expression, ...]:
-        """The other kept values: they stand side by side in one tensor."""
+    def kept_together(self) -> list[tuple[int | None, tuple[Expression, ...]]]:
+        """The kept values that stand side by side in one tensor, and the source in whose place.
+
+        First those of no source (None), if there are some.
+        """
         elsewhere = {node for nodes in self.in_place.values() for node in nodes}
-        return tuple(node for node in self.kept if node not in elsewhere)
+        apart = tuple(node for node in self.kept if node not in elsewhere)
+        return [*([(None, apart)] if apart else []), *self.in_place.items()]
 
     @cached_property
     def kept_sources(self) -> tuple[int, ...]:
@@ -208,8 +210,8 @@ class Operands:
             return "loop", self.outputs.index(node), 0, 1
         return "front", *self.split.front.given_to_step(node)
 
-    def divide(self, tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], ...]:
-        """(tensors of sources, constants, stacked matrices, states)."""
+    def divide(self, tensors: Sequence[_T]) -> tuple[Sequence[_T], ...]:
+        """(tensors of sources, constants, stacked matrices, states and what follows them)."""
         a, b, c = self.constants_from, self.matrices_from, len(self.taken)
         return tensors[:a], tensors[a:b], tensors[b:c], tensors[c:]
 
@@ -222,13 +224,13 @@ class Operands:
             for source in self.sources
         ]
         return {
-            node: _part(sources[source], position, members)
+            node: part(sources[source], position, members)
             for node, (source, position, members) in zip(
                 self.split.forward.reads, self.reads, strict=True
             )
         }
 
-    def constants(self, tensors: Sequence[Tensor]) -> dict[Expression, Tensor]:
+    def constants(self, tensors: Sequence[_T]) -> dict[Expression, _T]:
         """Each constant by itself."""
         return dict(zip(self.split.forward.constants, tensors, strict=True))
 
@@ -294,7 +296,8 @@ class Operands:
         }
 
 
-def _part(source: Tensor, position: int, members: int) -> Tensor:
+def part(source: Tensor, position: int, members: int) -> Tensor:
+    """One of the values that stand side by side."""
     width = source.shape[-1] // members
     return source.narrow(-1, position * width, width)
 

@@ -144,10 +144,9 @@ def _training_shapes(
     outputs = zip(taken.outputs, taken.output_states, strict=True)
     others = [node for node, state in outputs if state is None]
     sizes, shapes = taken.sizes([t.shape for t in tensors]), taken.split.graph.shapes
-    groups = [nodes for nodes in (taken.kept_apart, *taken.in_place.values()) if nodes]
     widths = [
         sum(math.prod(sizes[letter] for letter in shapes[node]) for node in nodes)
-        for nodes in groups
+        for _, nodes in taken.kept_together
     ]
     extent = _extent(tensors, steps, lengths)
     products = [

@@ -91,13 +91,11 @@ class Call:
 
     def divided(self) -> tuple[Sequence[Span], ...]:
         """(spans of sources, constants, stacked matrices, and what follows them)."""
-        taken = self.operands
-        a, b, c = taken.constants_from, taken.matrices_from, len(taken.taken)
-        return self.spans[:a], self.spans[a:b], self.spans[b:c], self.spans[c:]
+        return self.operands.divide(self.spans)
 
     def constants(self) -> dict[Expression, Span]:
         """Where each constant lies."""
-        return dict(zip(self.operands.split.forward.constants, self.divided()[1], strict=True))
+        return self.operands.constants(self.divided()[1])
 
     def is_whole(self, source: Source) -> bool:
         """Whether a source has a row for each step and row of the batch."""

@@ -33,28 +33,24 @@ _SMALL = 2**17  # multiplications below which a second thread costs more than it
 
 @dataclass(frozen=True)
 class Compiled:
-    """The kernel for products of float32 or float64, and the address of its function."""
+    """The kernel for products of float32 or float64, its code, the address of its function."""
 
     matmul: Matmul
+    code: Code
     share: int
 
 
-@lru_cache(maxsize=2)
 def compiled(bits: int) -> Compiled:
     """See `Compiled`."""
-    matmul = _matmul(ir.Module("matmul"), bits, host())
-    return Compiled(matmul, _code(bits, host()).address("share"))
+    return _compiled(bits, host())
 
 
 @made_once
-def _code(bits: int, target: Target) -> Code:
+def _compiled(bits: int, target: Target) -> Compiled:
     module = ir.Module("matmul")
-    _matmul(module, bits, target)
-    return Code(str(module), target)
-
-
-def _matmul(module: ir.Module, bits: int, target: Target) -> Matmul:
-    return Matmul(module, target.form(bits), target.accumulators)
+    matmul = Matmul(module, target.form(bits), target.accumulators)
+    code = Code(str(module), target)
+    return Compiled(matmul, code, code.address("share"))
 
 
 @dataclass(frozen=True)

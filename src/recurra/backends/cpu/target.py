@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, wraps
+from typing import TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -14,6 +15,7 @@ from recurra.backends.cpu import cache
 from recurra.backends.cpu.vectors import Format
 
 _PASSES = {"speed_level": 2, "loop_unrolling": False}
+_T = TypeVar("_T")
 _EMISSION = 3  # LLVM's level of effort
 
 
@@ -126,16 +128,16 @@ class Code:
         return int(self._engine.get_function_address(name))
 
 
-def made_once(function: Callable[..., Code]) -> Callable[..., Code]:
+def made_once(function: Callable[..., _T]) -> Callable[..., _T]:
     """A function of few values whose results are made once and kept for ever.
 
     Threads may ask at the same time: the address of a function outlives all but its code.
     """
-    known: dict[object, Code] = {}
+    known: dict[object, _T] = {}
     lock = threading.RLock()
 
     @wraps(function)
-    def once(*given: object) -> Code:
+    def once(*given: object) -> _T:
         if given not in known:
             with lock:
                 if given not in known:
