@@ -7,15 +7,15 @@ whatever the number of threads. After Goto & van de Geijn 2008, ACM TOMS 34 (3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.loops import VOID, carry, loop, share, smaller
-from recurra.backends.cpu.micro import accumulate, prefetch
+from recurra.backends.cpu.loops import loop, share, smaller
 from recurra.backends.cpu.packing import pack_function
+from recurra.backends.cpu.product_tiles import ProductTiles, Values, function
 from recurra.backends.cpu.tile import shape_of_tile
-from recurra.backends.cpu.vectors import INT, POINTER, Format, Vectors, index
+from recurra.backends.cpu.vectors import INT, POINTER, Format, index
 
 # What the one argument points to, as 64-bit integers. Strides count numbers.
 SIDE = ("columns", "right", "right_column", "right_k", "result", "result_row", "bias")
@@ -25,11 +25,6 @@ FIELDS = (
     *(*SIDE, *SECOND, "sums", "packed_left", "packed_right", "own_right"),
 )
 POINTERS = ("left", "right", "result", "bias", "sums", "packed_left", "packed_right")
-Values = dict[str, ir.Value]
-
-
-_GROUP = 8  # tiles of the left side that are packed together
-_SOON = 12  # elements of the depth by which packing is ahead in what it fetches
 _BLOCK = 16  # tiles that stay in the second cache while they meet all panels
 
 
@@ -51,7 +46,7 @@ class Matmul:
         self.module, self.form = module, form
         self.rows, self.vectors = shape_of_tile(1, accumulators, accumulators)
         self.width = self.vectors * form.lanes  # columns of a panel
-        self._tiles = [self._tile(vectors) for vectors in range(1, self.vectors + 1)]
+        self._tiles = ProductTiles(module, form, self.rows, self.vectors)
         self._write_share()
 
     def memory_of_a_member(
@@ -61,22 +56,13 @@ class Matmul:
         if direct:
             return 0, piece * self.width
         panels = sum(-(-count // self.width) for count in columns)
-        return _BLOCK * (piece * self.rows + self.form.lanes), panels * self.width * piece
-
-    def _function(self, name: str, arguments: str, pointers: str) -> ir.Function:
-        labels = arguments.split()
-        types = [POINTER if label in pointers.split() else INT for label in labels]
-        function = ir.Function(self.module, ir.FunctionType(VOID, types), name)
-        function.attributes.add("nounwind")
-        for argument, label in zip(function.args, labels, strict=True):
-            argument.name = label
-        return function
+        return _BLOCK * piece * self.rows, panels * self.width * piece
 
     def _write_share(self) -> None:
         """The part of a product that falls to one member of a team."""
-        function = self._function("share", "table me team", "table")
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        table, me, team = function.args
+        own = function(self.module, "share", "table me team", "table")
+        b = ir.IRBuilder(own.append_basic_block("entry"))
+        table, me, team = own.args
         at = {}
         for number, name in enumerate(FIELDS):
             place = b.gep(table, [index(number)], source_etype=INT)
@@ -85,7 +71,9 @@ class Matmul:
                 at[name] = b.inttoptr(at[name], POINTER)
         tiles = b.sdiv(b.add(at["rows"], index(self.rows - 1)), index(self.rows))
         low, high = share(b, tiles, me, team)
-        for name, size in (("packed_left", self._block(b, at)), ("packed_right", at["own_right"])):
+        at["asked"] = b.zext(b.icmp_signed("!=", b.ptrtoint(at["sums"], INT), index(0)), INT)
+        own_left = b.mul(self._tile_size(b, at), index(_BLOCK))
+        for name, size in (("packed_left", own_left), ("packed_right", at["own_right"])):
             at[name] = b.gep(at[name], [b.mul(me, size)], source_etype=self.form.scalar)
         direct = b.icmp_signed("!=", at["direct"], index(0))
 
@@ -131,9 +119,9 @@ class Matmul:
 
         def block(b: ir.IRBuilder, first: ir.Value) -> None:
             end = smaller(b, b.add(first, index(_BLOCK)), high)
-            self._pack_block(b, at, first, end)
-            for side in sides:
-                self._meet(b, side, first, end)
+            self._begin(b, at, first, end)
+            for side, column in zip(sides, (index(self.width), index(0)), strict=True):
+                self._meet(b, side, first, end, column)
 
         loop(b, low, high, _BLOCK, block, "blocks")
 
@@ -146,8 +134,34 @@ class Matmul:
         other = {name: at[second] for name, second in zip(SIDE, SECOND, strict=True)}
         return at | other | {"packed_right": packed}
 
-    def _meet(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
-        """A packed block of rows meets all panels of a right side."""
+    def _begin(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
+        """A block of rows meets the first panel and is packed on the way."""
+
+        def tile(b: ir.IRBuilder, number: ir.Value) -> None:
+            row, place = b.mul(number, index(self.rows)), b.sub(number, first)
+            offset = b.add(row, b.mul(at["k"], at["left_k"]))
+            left = b.gep(at["left"], [offset], source_etype=self.form.scalar)
+            to = self._tile_of_block(b, at, place)
+            sums = b.gep(at["sums"], [row], source_etype=self.form.scalar)
+            whole = b.icmp_signed("<=", b.add(row, index(self.rows)), at["rows"])
+            with b.if_else(whole) as (packing, packed):
+                with packing:
+                    given = [to, sums, at["asked"]]
+                    strides = index(1), at["left_k"]
+                    ahead = self._ahead(b, at, index(0), place)
+                    self._call_tile(b, at, row, index(0), index(0), left, strides, ahead, given)
+                with packed:
+                    given = [to, left, at["left_k"], at["now"], b.sub(at["rows"], row), sums]
+                    b.call(self._tiles.pack_left, [*given, at["asked"], at["k"]])
+                    strides = index(1), index(self.rows)
+                    self._call_tile(b, at, row, index(0), index(0), to, strides, to)
+
+        loop(b, first, end, 1, tile, "begin_tiles")
+
+    def _meet(
+        self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value, column: ir.Value
+    ) -> None:
+        """A packed block of rows meets all panels of a right side from a column on."""
 
         def panel(b: ir.IRBuilder, column: ir.Value) -> None:
             def tile(b: ir.IRBuilder, number: ir.Value) -> None:
@@ -159,7 +173,7 @@ class Matmul:
 
             loop(b, first, end, 1, tile, "tiles")
 
-        loop(b, index(0), at["columns"], self.width, panel, "panels")
+        loop(b, column, at["columns"], self.width, panel, "panels")
 
     def _ahead(self, b: ir.IRBuilder, at: Values, column: ir.Value, tile: ir.Value) -> ir.Value:
         """What a tile fetches of the next panel: the first tiles of a block fetch all of it."""
@@ -172,9 +186,21 @@ class Matmul:
 
     def _pack_panel(self, b: ir.IRBuilder, at: Values, column: ir.Value, slot: ir.Value) -> None:
         """Columns of the right side from `column` on, to the place of the column `slot`."""
+        panel = b.gep(at["packed_right"], [b.mul(slot, at["piece"])], source_etype=self.form.scalar)
+        whole = b.icmp_signed("<=", b.add(column, index(self.width)), at["columns"])
+        fast = b.and_(whole, b.icmp_signed("==", at["right_column"], index(1)))
+        with b.if_else(fast) as (copied, otherwise):
+            with copied:
+                offset = b.add(column, b.mul(at["k"], at["right_k"]))
+                source = b.gep(at["right"], [offset], source_etype=self.form.scalar)
+                b.call(self._tiles.copy_panel, [panel, source, at["right_k"], at["now"]])
+            with otherwise:
+                self._pack_vectors(b, at, column, panel)
+
+    def _pack_vectors(self, b: ir.IRBuilder, at: Values, column: ir.Value, panel: ir.Value) -> None:
+        """A panel, one vector of its columns after another."""
         pack, lanes = pack_function(self.module, self.form), self.form.lanes
         vectors, _ = self._vectors(b, at, column)
-        panel = b.gep(at["packed_right"], [b.mul(slot, at["piece"])], source_etype=self.form.scalar)
 
         def vector(b: ir.IRBuilder, n: ir.Value) -> None:
             first = b.add(column, b.mul(n, index(lanes)))
@@ -196,91 +222,12 @@ class Matmul:
 
     # The left side, packed
 
-    def _block(self, b: ir.IRBuilder, at: Values) -> ir.Value:
-        """Numbers that a packed block takes; the last store of a tile is a whole vector."""
-        return b.mul(self._tile_size(b, at), index(_BLOCK))
-
     def _tile_size(self, b: ir.IRBuilder, at: Values) -> ir.Value:
-        return b.add(b.mul(at["piece"], index(self.rows)), index(self.form.lanes))
+        return b.mul(at["piece"], index(self.rows))
 
     def _tile_of_block(self, b: ir.IRBuilder, at: Values, number: ir.Value) -> ir.Value:
         offset = b.mul(number, self._tile_size(b, at))
         return b.gep(at["packed_left"], [offset], source_etype=self.form.scalar)
-
-    def _pack_block(self, b: ir.IRBuilder, at: Values, low: ir.Value, high: ir.Value) -> None:
-        """Some tiles at once, as neighbours lie in the same cache lines; then the rest."""
-        scalar = self.form.scalar
-        edge = b.add(low, b.mul(b.udiv(b.sub(high, low), index(_GROUP)), index(_GROUP)))
-        asked = b.zext(b.icmp_signed("!=", b.ptrtoint(at["sums"], INT), index(0)), INT)
-        for first, end, group in ((low, edge, _GROUP), (edge, high, 1)):
-            function = self._left(group)
-
-            def tiles(b: ir.IRBuilder, number: ir.Value, function: ir.Function = function) -> None:
-                row = b.mul(number, index(self.rows))
-                offset = b.add(row, b.mul(at["k"], at["left_k"]))
-                source = b.gep(at["left"], [offset], source_etype=scalar)
-                to = self._tile_of_block(b, at, b.sub(number, low))
-                sums = b.gep(at["sums"], [row], source_etype=scalar)
-                rows, size = b.sub(at["rows"], row), self._tile_size(b, at)
-                given = [to, size, source, at["left_k"], at["now"], rows, sums, asked, at["k"]]
-                b.call(function, given)
-
-            loop(b, first, end, group, tiles, "tiles")
-
-    def _left(self, group: int) -> ir.Function:
-        """Packs a group of tiles of the left side: for each k one element of every row."""
-        name = f"pack_left_{group}"
-        if name in self.module.globals:
-            return self.module.globals[name]
-        labels = "to size source k_stride depth rows sums asked piece"
-        function = self._function(name, labels, "to source sums")
-        function.linkage = "internal"
-        to, size, source, k_stride, depth, rows, sums, asked, piece = function.args
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        form, v = self.form, Vectors(b, self.form)
-        # (tile, first row in it) of every vector; what a store writes too much, the next one mends
-        parts = [(tile, m) for tile in range(group) for m in range(0, self.rows, form.lanes)]
-        at = [index(tile * self.rows + m) for tile, m in parts]
-        masks = [v.mask(b.sub(rows, row)) for row in at]
-        goals = [b.gep(to, [b.mul(size, index(t))], source_etype=form.scalar) for t, _ in parts]
-
-        def body(b: ir.IRBuilder, k: ir.Value, totals: list[ir.Value]) -> list[ir.Value]:
-            place = b.gep(source, [b.mul(k, k_stride)], source_etype=form.scalar)
-            soon = b.gep(place, [b.mul(k_stride, index(_SOON))], source_etype=form.scalar)
-            for line in range(0, group * self.rows * form.size, 64):
-                prefetch(b, b.gep(soon, [index(line)], source_etype=ir.IntType(8)))
-            new = []
-            for number, (_, m) in enumerate(parts):
-                there = b.gep(place, [at[number]], source_etype=form.scalar)
-                value = v.load_where(masks[number], there)
-                offset = b.add(b.mul(k, index(self.rows)), index(m))
-                v.store(value, b.gep(goals[number], [offset], source_etype=form.scalar), form.lanes)
-                new.append(b.fadd(totals[number], value))
-            return new
-
-        totals = carry(b, depth, [v.const(0.0)] * len(parts), body, "k")
-        with b.if_then(b.icmp_signed("!=", asked, index(0))):
-            counts = [
-                smaller(b, b.sub(rows, x), index(self.rows - m))
-                for x, (_, m) in zip(at, parts, strict=True)
-            ]
-            places = [b.gep(sums, [x], source_etype=form.scalar) for x in at]
-            self._add_sums(b, b.icmp_signed("!=", piece, index(0)), places, counts, totals)
-        b.ret_void()
-        return function
-
-    def _add_sums(
-        self,
-        b: ir.IRBuilder,
-        begun: ir.Value,
-        places: list[ir.Value],
-        counts: list[ir.Value],
-        totals: list[ir.Value],
-    ) -> None:
-        v = Vectors(b, self.form)
-        for place, count, total in zip(places, counts, totals, strict=True):
-            known = v.load(place, b.select(begun, count, index(0)))
-            v.store(b.fadd(known, total), place, count)
 
     # Tiles
 
@@ -294,8 +241,18 @@ class Matmul:
         left: ir.Value,
         strides: tuple[ir.Value, ir.Value],
         ahead: ir.Value,
+        packing: Sequence[ir.Value] = (),
     ) -> None:
-        """One tile of the result; `left` is where its rows begin, with their two strides."""
+        """One tile of the result.
+
+        Args:
+            at: values of the share.
+            row, column: where the tile lies.
+            slot: column that the packed panel begins with.
+            left, strides: where the tile's rows begin, from one row and one element to the next.
+            ahead: see `accumulate`.
+            packing: of a tile that packs what it reads: where it goes, sums, whether to write them.
+        """
         scalar = self.form.scalar
         offset = b.add(b.mul(row, at["result_row"]), column)
         result = b.gep(at["result"], [offset], source_etype=scalar)
@@ -304,79 +261,12 @@ class Matmul:
         count = smaller(b, index(self.rows), b.sub(at["rows"], row))
         vectors, last = self._vectors(b, at, column)
         arguments = [result, at["result_row"], left, *strides, count]
-        arguments += [packed, at["now"], bias, last, b.add(at["k"], at["begun"]), ahead]
+        arguments += [packed, at["now"], bias, last, b.add(at["k"], at["begun"]), ahead, *packing]
         done = b.append_basic_block("tile_done")
         choose = b.switch(vectors, done)
-        for n, function in enumerate(self._tiles, 1):
+        for n, tile in enumerate(self._tiles.packing if packing else self._tiles.plain, 1):
             with b.goto_block(case := b.append_basic_block(f"vectors_{n}")):
-                b.call(function, arguments)
+                b.call(tile, arguments)
                 b.branch(done)
             choose.add_case(index(n), case)
         b.position_at_end(done)
-
-    def _tile(self, vectors: int) -> ir.Function:
-        """A tile of the result: it begins with the bias, or with what an earlier piece has left.
-
-        Rows beyond the last repeat it and are not stored.
-        """
-        labels = (
-            "result result_row left left_row left_k rows packed depth bias last_vector begun ahead"
-        )
-        function = self._function(f"tile_{vectors}", labels, "result left packed bias ahead")
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        a = dict(zip(labels.split(), function.args, strict=True))
-        b = ir.IRBuilder(function.append_basic_block("entry"))
-        form, columns = self.form, range(vectors)
-        v = Vectors(b, form)
-        widths = [form.lanes] * (vectors - 1) + [a["last_vector"]]
-        last_row = b.sub(a["rows"], index(1))
-        rows = [smaller(b, index(m), last_row) for m in range(self.rows)]
-        goals = [
-            b.gep(a["result"], [b.mul(row, a["result_row"])], source_etype=form.scalar)
-            for row in rows
-        ]
-        places = {
-            (m, n): b.gep(goals[m], [index(n * form.lanes)], source_etype=form.scalar)
-            for m in range(self.rows)
-            for n in columns
-        }
-        sums = self._first(b, a, places, widths)
-        starts = [
-            b.gep(a["left"], [b.mul(row, a["left_row"])], source_etype=form.scalar) for row in rows
-        ]
-        packed = a["packed"]
-        sums = accumulate(
-            b, form, starts, a["left_k"], a["depth"], packed, vectors, sums, a["ahead"]
-        )
-        for m in range(self.rows):
-            with b.if_then(b.icmp_signed("<", index(m), a["rows"])):
-                for n in columns:
-                    v.store(sums[m, n], places[m, n], widths[n])
-        b.ret_void()
-        return function
-
-    def _first(
-        self,
-        b: ir.IRBuilder,
-        a: Values,
-        places: dict[tuple[int, int], ir.Value],
-        widths: list[int | ir.Value],
-    ) -> dict[tuple[int, int], ir.Value]:
-        v, form = Vectors(b, self.form), self.form
-        with b.if_else(b.icmp_signed("==", a["begun"], index(0))) as (beginning, going_on):
-            with beginning:
-                biases = [
-                    v.load(b.gep(a["bias"], [index(n)], source_etype=form.vector), width)
-                    for n, width in enumerate(widths)
-                ]
-                first = b.block
-            with going_on:
-                known = {p: v.load(places[p], widths[p[1]]) for p in places}
-                later = b.block
-        sums = {}
-        for place in places:
-            sums[place] = b.phi(form.vector)
-            sums[place].add_incoming(biases[place[1]], first)
-            sums[place].add_incoming(known[place], later)
-        return sums

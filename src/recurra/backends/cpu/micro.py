@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import llvmlite.ir as ir
 
@@ -10,6 +10,7 @@ from recurra.backends.cpu.loops import carry
 from recurra.backends.cpu.vectors import POINTER, Format, Vectors, index
 
 Place = tuple[int, int]  # (row, column)
+Also = Callable[[ir.IRBuilder, ir.Value], None]  # what is written at the place of a builder, for k
 
 
 def accumulate(
@@ -21,7 +22,7 @@ def accumulate(
     packed: ir.Value,
     columns: int,
     sums: Mapping[Place, ir.Value],
-    ahead: ir.Value | None = None,
+    also: Also | None = None,
 ) -> dict[Place, ir.Value]:
     """sums[m, n] += row m[k] * packed[k, n] for all k below the depth.
 
@@ -34,15 +35,16 @@ def accumulate(
         packed: vectors (depth, columns).
         columns: vectors for each k.
         sums: what the sums start with, for the places that this product enters.
-        ahead: memory that is read soon after: a cache line of it is fetched for each k.
+        also: what else is done for each k.
     """
     places = list(sums)
 
     def body(b: ir.IRBuilder, k: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         v, at = Vectors(b, form), dict(zip(places, held[1:], strict=True))
         base = b.gep(packed, [b.mul(k, index(columns))], source_etype=form.vector)
-        if ahead is not None:
-            prefetch(b, b.gep(ahead, [b.mul(k, index(64))], source_etype=ir.IntType(8)))
+
+        if also is not None:
+            also(b, k)
 
         def weight(n: int) -> ir.Value:
             return v.load(b.gep(base, [index(n)], source_etype=form.vector), form.lanes)
@@ -75,6 +77,15 @@ def accumulate(
 
     _, *totals = carry(b, depth, [index(0), *sums.values()], body, "product")
     return dict(zip(places, totals, strict=True))
+
+
+def fetching(memory: ir.Value) -> Also:
+    """For each k, one more cache line of memory that is read soon after is fetched."""
+
+    def fetch(b: ir.IRBuilder, k: ir.Value) -> None:
+        prefetch(b, b.gep(memory, [b.mul(k, index(64))], source_etype=ir.IntType(8)))
+
+    return fetch
 
 
 def prefetch(b: ir.IRBuilder, pointer: ir.Value) -> None:

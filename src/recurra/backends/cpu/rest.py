@@ -15,7 +15,7 @@ import llvmlite.ir as ir
 from recurra.backends.cpu.clocks import Clock, clocks
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, smaller
-from recurra.backends.cpu.micro import Place, accumulate
+from recurra.backends.cpu.micro import Place, accumulate, fetching
 from recurra.backends.cpu.program import is_reduction
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import Format, Vectors, index
@@ -94,8 +94,9 @@ def accumulate_moving(
     """`accumulate` without the vectors of units that rest in all rows: their elements are 0.
 
     Args:
-        b, form, starts, packed, columns, sums, ahead: as of `accumulate`; numbers of a row stand
-            side by side.
+        b, form, starts, packed, columns, sums: as of `accumulate`; numbers of a row stand side by
+            side.
+        ahead: see `fetching`.
         clock: when units move.
         marks: for each row, where its marks begin.
         depth: elements of a row, and marks.
@@ -113,11 +114,12 @@ def accumulate_moving(
         with b.if_then(moving):
             there = [b.gep(start, [first], source_etype=form.scalar) for start in starts]
             part = b.gep(packed, [b.mul(first, index(columns))], source_etype=form.vector)
-            line = ahead
+            also = None
             if ahead is not None:
-                line = b.gep(ahead, [b.mul(first, index(64))], source_etype=ir.IntType(8))
+                offset = b.mul(first, index(64))
+                also = fetching(b.gep(ahead, [offset], source_etype=ir.IntType(8)))
             own = dict(zip(sums, held, strict=True))
-            new = accumulate(b, form, there, index(1), count, part, columns, own, line)
+            new = accumulate(b, form, there, index(1), count, part, columns, own, also)
             end = b.block
         totals = []
         for old, value in zip(held, new.values(), strict=True):

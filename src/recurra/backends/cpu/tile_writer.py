@@ -13,7 +13,7 @@ import llvmlite.ir as ir
 from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
-from recurra.backends.cpu.micro import accumulate, prefetch
+from recurra.backends.cpu.micro import accumulate, fetching, prefetch
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
 from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
@@ -22,8 +22,10 @@ from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
 from recurra.graph import Expression
 
-# Bytes of packed weights from which the next block is fetched while a block is computed.
-_LARGE = 2**18
+# The next block of packed weights is fetched while a block is computed where all of them are larger
+# than what a third cache keeps, and two blocks fit into a second cache; elsewhere processors fetch
+# well enough by themselves.
+_LARGE, _BLOCK = 2**23, 2**19  # bytes
 
 
 class TileWriter:
@@ -42,7 +44,7 @@ class TileWriter:
         self.places = Places(draft, self.part)
         self.rest = rest_of(draft, sweep)
         self.clocks = {node: clock_of(draft.program, node) for node, _ in sweep.operands}
-        self.ahead = sweep.memory(draft) * self.form.size > _LARGE if sweep.accumulations else False
+        self.ahead = self._fetches_ahead()
         self.needed = self._needed()
         self._micros: dict[tuple[int, int], ir.Function] = {}
         if sweep.accumulations:
@@ -54,6 +56,12 @@ class TileWriter:
     @property
     def _columns(self) -> int:
         return len(self.sweep.accumulations)
+
+    def _fetches_ahead(self) -> bool:
+        if not self.sweep.accumulations:
+            return False
+        block = self._numbers_of_block() * self.form.size
+        return block <= _BLOCK and self.sweep.memory(self.draft) * self.form.size > _LARGE
 
     def write(self) -> ir.Function:
         """The function: blocks of units one after another; of a team, each member takes some.
@@ -122,13 +130,16 @@ class TileWriter:
         self, b: ir.IRBuilder, row: ir.Value, count: ir.Value, first: ir.Value, vectors: int
     ) -> None:
         """Fetch what the equations of a tile read, while its products are computed."""
+        lanes = self.form.lanes
+        # The last number too: rows do not begin with a cache line.
+        units = [*range(0, vectors * lanes, lanes), vectors * lanes - 1]
 
         def each_row(b: ir.IRBuilder, m: ir.Value) -> None:
             for node in self.needed:
                 start = self.places.pointer(b, node, b.add(row, m))
-                for v in range(vectors):
-                    unit = b.add(first, index(v * self.form.lanes))
-                    prefetch(b, b.gep(start, [unit], source_etype=self.form.scalar))
+                for unit in units:
+                    place = [b.add(first, index(unit))]
+                    prefetch(b, b.gep(start, place, source_etype=self.form.scalar))
 
         if self.needed:
             loop(b, index(0), count, 1, each_row, "fetch")
@@ -181,9 +192,12 @@ class TileWriter:
         none = ir.Constant(ir.IntType(1), 0)
         return carry(b, count, [none], any_of_row, "marks")[0]
 
+    def _numbers_of_block(self) -> int:
+        return self.tile.vectors * self.form.lanes * self.sweep.columns(self.draft)
+
     def _packed_block(self, b: ir.IRBuilder, j: ir.Value) -> ir.Value:
-        numbers = self.tile.vectors * self.form.lanes * self.sweep.columns(self.draft)
-        return b.gep(self.packed, [b.mul(j, index(numbers))], source_etype=self.form.scalar)
+        offset = b.mul(j, index(self._numbers_of_block()))
+        return b.gep(self.packed, [offset], source_etype=self.form.scalar)
 
     def _line_ahead(self, b: ir.IRBuilder, row: ir.Value, ahead: ir.Value) -> ir.Value:
         """Where the tile at a row begins to fetch the next block: together they fetch all of it."""
@@ -357,11 +371,13 @@ def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
         depth, clock, starts = draft.size(operand), writer.clocks[operand], row_starts()
         columns = [(a, v) for a, _ in users for v in range(vectors)]
         mine = {(m, n): sums[m, *columns[n]] for m in range(rows) for n in range(len(columns))}
-        weights = packed, len(columns), mine, ahead if writer.ahead else None
+        weights = packed, len(columns), mine
+        line = ahead if writer.ahead else None
         if clock is None:
-            new = accumulate(b, form, starts, index(1), index(depth), *weights)
+            also = fetching(line) if line else None
+            new = accumulate(b, form, starts, index(1), index(depth), *weights, also)
         else:
-            new = accumulate_moving(b, form, clock, row_starts(), starts, depth, *weights)
+            new = accumulate_moving(b, form, clock, row_starts(), starts, depth, *weights, line)
         sums |= {(m, *columns[n]): value for (m, n), value in new.items()}
         packed = b.gep(packed, [index(depth * len(columns))], source_etype=form.vector)
         ahead = b.gep(ahead, [index(64 * depth)], source_etype=ir.IntType(8))
