@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 
 import llvmlite.ir as ir
@@ -22,6 +23,7 @@ from recurra.backends.cpu.vectors import INT, POINTER, index
 LINES = 128  # bytes of waiting memory that one barrier takes: nothing else shares its cache lines
 PART = ("share", "table", "threads")  # what a part takes in a sheet
 HEAD = ("count", "parts", "waiting", "yield")  # what a sheet begins with
+MOVE = ("place", "base", "offset")  # see `_write_entries`
 ROWS = ("to", "to_row", "source", "source_row", "which", "rows", "bytes")  # see `_write_rows`
 
 
@@ -62,9 +64,17 @@ def copy_rows() -> int:
     return _code().address("copy_rows")
 
 
+@lru_cache(maxsize=1)
+def enter() -> Callable[[object, object, int, object], None]:
+    """What enters addresses: (bases, moves, how many, sheet), see `_write_entries`."""
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    return kind(_code().address("enter"))
+
+
 @made_once
 def _code() -> Code:
     module = ir.Module("parts")
+    _write_entries(module)
     _write_turns(module, write_barrier(module))
     _write_rows(module)
     return Code(str(module), host())
@@ -101,6 +111,23 @@ def _write_turns(module: ir.Module, barrier: ir.Function) -> None:
             b.call(b.inttoptr(own, kind.as_pointer()), [b.inttoptr(table, POINTER), me, size])
 
     loop(b, index(0), count, 1, part, "parts")
+    b.ret_void()
+
+
+def _write_entries(module: ir.Module) -> None:
+    """Each move says where an address goes in a sheet, its base, and the bytes from there."""
+    kind = ir.FunctionType(VOID, [POINTER, POINTER, INT, POINTER])
+    function = ir.Function(module, kind, "enter")
+    bases, moves, count, sheet = function.args
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def move(b: ir.IRBuilder, number: ir.Value) -> None:
+        first = b.mul(number, index(len(MOVE)))
+        place, base, offset = (_field(b, moves, k, first) for k in range(len(MOVE)))
+        address = b.add(_field(b, bases, 0, base), offset)
+        b.store(address, b.gep(sheet, [place], source_etype=INT), align=8)
+
+    loop(b, index(0), count, 1, move, "moves")
     b.ret_void()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 from torch import Tensor
@@ -193,6 +193,11 @@ class Sheet:
         self._team = max((most for *_, most in self.parts), default=1)
         self._kind = ctypes.c_int64 * len(self.numbers)
         self._blank = bytes(self._kind(*self.numbers))
+        self._bases = ctypes.c_int64 * (self._first_work + len(self.work))
+        moves = {move[0]: move for move in self.moves}
+        flat = [*chain.from_iterable(moves.values())]
+        self._moves = (ctypes.c_int64 * len(flat))(*flat)
+        self._count, self._enter = len(moves), parts.enter()
 
     def filled(
         self, bases: Sequence[int], waiting: int | None = None
@@ -204,9 +209,10 @@ class Sheet:
             waiting: where its team waits, see `parts.waiting`; None: where this thread's teams do.
         """
         sheet = self._kind.from_buffer_copy(self._blank)
-        at = [ctypes.addressof(sheet), parts.waiting() if waiting is None else waiting, *bases]
-        for place, base, offset in self.moves:
-            sheet[place] = at[base] + offset
+        if waiting is None:
+            waiting = parts.waiting()
+        own = self._bases(ctypes.addressof(sheet), waiting, *bases)
+        self._enter(own, self._moves, self._count, sheet)
         return sheet
 
     def run(self, bases: Sequence[int]) -> None:
