@@ -22,6 +22,7 @@ from recurra.backends.cpu.operands import operands
 from recurra.backends.reference import Reference
 from recurra.backends.said import SAID
 from recurra.cells import get
+from recurra.errors import ShapeError
 from recurra.graph import cell, sum, tanh, where
 from recurra.graph.serial import dumps
 
@@ -119,6 +120,37 @@ def test_torchs_own_check_of_operators(name, monkeypatch):
     for wanted in ([True] * len(tensors), [k % 2 == 0 for k in range(len(tensors))]):
         arguments = (tensors, kept, [d_output], d_states, wanted, text, T)
         torch.library.opcheck(ops.recurrence_backward.default, arguments)
+
+
+@pytest.mark.parametrize(
+    ("number", "shape", "steps", "message"),
+    [
+        (0, (T, B, I), T + 1, r"tensor 0 of a recurrence, a sequence, has the shape .*it must be"),
+        (1, (4 * H, I + 1), T, "tensor 1 of a recurrence, its weights"),
+        (2, (1,), T, "tensor 2 of a recurrence, its bias"),
+        (3, (4 * H, H - 1), T, "tensor 3 of a recurrence, stacked matrices"),
+        (3, (4 * H,), T, "it must have 2 dimensions"),
+        (4, (B + 1, H), T, "tensor 0 of a recurrence, a sequence"),
+        (5, (B, H + 1), T, "tensor 5 of a recurrence, a state"),
+        (None, None, T, "got 5 tensors; it needs 6"),
+    ],
+)
+def test_tensors_that_do_not_fit_are_refused(number, shape, steps, message, monkeypatch):
+    tensors, text = tensors_of("lstm", monkeypatch)
+    if number is None:
+        tensors.pop()
+    else:
+        tensors[number] = torch.zeros(shape)
+    with pytest.raises(ShapeError, match=message):
+        torch.ops.recurra.recurrence_training(tensors, text, steps)
+
+
+def test_lengths_that_rise_are_refused(monkeypatch):
+    tensors, text = tensors_of("lstm", monkeypatch)
+    tensors[0] = torch.zeros(1, T * B, I)
+    lengths = torch.arange(B)
+    with pytest.raises(ShapeError, match="lengths that rise or are negative"):
+        torch.ops.recurra.recurrence_training(tensors, text, T, lengths)
 
 
 @pytest.mark.parametrize(("name", "options", "call"), CALLS, ids=str)

@@ -1,4 +1,4 @@
-"""The CPU backend: what runs before the loop in PyTorch, the loop itself in a fused kernel."""
+"""The CPU backend: the loop and the products around it in kernels, the rest in PyTorch."""
 
 from __future__ import annotations
 

@@ -88,13 +88,16 @@ class Compiled:
 
 
 class Split:
-    """A graph cut in what runs before the loop, in PyTorch, and what the kernels run.
+    """A graph cut in what runs before the loop and what runs in it.
 
     Attributes:
         graph: in the form that kernels compute.
-        front: instructions before the loop.
+        front: instructions before the loop; products among them may run in kernels, see `Operands`.
         forward: the step program.
+        reads: for each read of the step, (slot of the front, position in it, members of it).
+        constants: slots of the constants of the step.
         stacks: for each operand and shape, the matrices multiplied with it, stacked in this order.
+        matrices: slots of the stacks.
     """
 
     def __init__(self, graph: Graph) -> None:

@@ -32,9 +32,10 @@ class Matmul:
     """Writes result (rows, columns) = left (rows, depth) @ right (depth, columns) + bias.
 
     The left side has left_k == 1 and is read where it is (direct), or it has left_row == 1 and is
-    packed; on the way the sums of its rows are taken, if they are asked for. Where the result has
-    begun, the product is added to what it holds, in the place of the bias. A packed left side may
-    meet a second right side, with a result of its own: it is then packed once for both.
+    packed while its tiles meet the first panel; on the way the sums of its rows are taken, if they
+    are asked for. Where the result has begun, the product is added to what it holds, in the place
+    of the bias; sums are not asked for then. A packed left side may meet a second right side, with
+    a result of its own: it is then packed once for both.
 
     Args:
         module: where the function goes.
@@ -108,7 +109,7 @@ class Matmul:
         loop(b, index(0), at["columns"], self.width, panel, "panels")
 
     def _packed(self, b: ir.IRBuilder, at: Values, low: ir.Value, high: ir.Value) -> None:
-        """All panels are packed; a block of rows is packed and meets them one after another."""
+        """All panels are packed; then each block of rows meets them one after another."""
         sides = at, self._second(b, at)
         for side in sides:
 
@@ -250,7 +251,7 @@ class Matmul:
             row, column: where the tile lies.
             slot: column that the packed panel begins with.
             left, strides: where the tile's rows begin, from one row and one element to the next.
-            ahead: see `accumulate`.
+            ahead: memory from which the tile fetches a cache line for each k, see `fetching`.
             packing: of a tile that packs what it reads: where it goes, sums, whether to write them.
         """
         scalar = self.form.scalar

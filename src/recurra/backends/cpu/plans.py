@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import Batch, Layout, batch_of
+from recurra.backends.cpu.checked import check_ranks, check_sizes
 from recurra.backends.cpu.compiled import Compiled, compiled
 from recurra.backends.cpu.operands import Operands, Source, operands
 from recurra.backends.cpu.product import BITS
@@ -69,11 +70,13 @@ class Call:
             Span.of(GIVEN + number, shape, strides)
             for number, (_, shape, strides) in enumerate(key.forms)
         ]
-        taken = len(self.operands.taken)
-        rows = key.forms[taken][1][0]  # of a state
-        sizes = tuple(sorted(self.operands.sizes([shape for _, shape, _ in key.forms]).items()))
-        self.compiled: Compiled = compiled(self.operands.graph, sizes, BITS[self.dtype])
+        shapes = [shape for _, shape, _ in key.forms]
+        check_ranks(self.operands, shapes)
+        rows = shapes[len(self.operands.taken)][0]  # of a state
         self.batch: Batch = batch_of(key.steps, rows, key.lengths)
+        check_sizes(self.operands, shapes, self.batch)
+        sizes = tuple(sorted(self.operands.sizes(shapes).items()))
+        self.compiled: Compiled = compiled(self.operands.graph, sizes, BITS[self.dtype])
         self.made = Made(self.dtype, GIVEN + len(self.spans))
 
     @property

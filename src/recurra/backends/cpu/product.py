@@ -105,7 +105,8 @@ def multiply(
         left: in each row or each column, numbers stand side by side.
         right: likewise.
         bias: added to every row.
-        sums: (M,), receives the sums of the rows of `left`, whose columns then stand side by side.
+        sums: (M,), receives the sums of the rows of `left`; in each of its columns, numbers stand
+            side by side then.
     """
     (rows, depth), columns = left.shape, right.shape[1]
     result = memory.empty(left, rows, columns)
@@ -209,7 +210,11 @@ def weight_gradient(
 ) -> Tensor:
     """The transpose of d (N, A) times x (N, B): (A, B), the gradient of a weight.
 
-    `sums` (A,) receives the sums over N of d: the gradient of a bias.
+    Args:
+        d: the gradients of a product with the weight.
+        x: what the weight met.
+        sums: (A,), receives the sums over N of d: the gradient of a bias.
+        plain: by PyTorch's own operators, which are differentiable.
     """
     if plain or not _fits(d, x):
         if sums is not None:

@@ -106,7 +106,7 @@ def drawn_in(graph: Graph) -> set[Expression]:
         if varies[node] is Variation.PARALLEL and node.op in ELEMENTWISE and node.op != "where":
             args = [arg for arg in node.args if varies[arg] is not Variation.CONSTANT]
             is_sum = node.op == "add" and any(arg.op == "matmul" for arg in args)
-            if not is_sum and all(_of_x(arg, graph) or arg in found for arg in args):
+            if not is_sum and all(_of_x(arg) or arg in found for arg in args):
                 found.add(node)
     for node in reversed(graph.nodes):
         if node in found and any(
@@ -117,7 +117,7 @@ def drawn_in(graph: Graph) -> set[Expression]:
     return found
 
 
-def _of_x(node: Expression, graph: Graph) -> bool:
+def _of_x(node: Expression) -> bool:
     """Whether a value is x, or a product that the front computes with what is added to it."""
     if node.op == "input":
         return node.attribute == "x"

@@ -103,6 +103,8 @@ class Sheet:
 
     Attributes:
         work: bytes of each piece of work memory.
+        numbers: the sheet, without the addresses that each call has its own.
+        moves: where such an address goes: (place, base, bytes from its beginning).
         parts: what each does, its function, the place of its table, how many threads share it.
         yields: the address of sched_yield; 0 where there is none.
     """
@@ -112,7 +114,7 @@ class Sheet:
         self.work: list[int] = []
         self._first_work = GIVEN + bases
         self.numbers = [0] * len(parts.HEAD)
-        self.moves: list[tuple[int, int, int]] = []  # (place, base, bytes)
+        self.moves: list[tuple[int, int, int]] = []
         self.parts: list[tuple[str, int, int, int]] = []
         self._kept: list[object] = []
         self.yields = parts.sched_yield()
@@ -205,12 +207,14 @@ class Sheet:
         """The sheet of one call.
 
         Args:
-            bases: the addresses of its own memory, from the base `GIVEN` on.
+            bases: the addresses of its own memory, all of them, from the base `GIVEN` on.
             waiting: where its team waits, see `parts.waiting`; None: where this thread's teams do.
         """
         sheet = self._kind.from_buffer_copy(self._blank)
         if waiting is None:
             waiting = parts.waiting()
+        if len(bases) + GIVEN != self._bases._length_:
+            raise ValueError(f"a sheet got {len(bases)} bases of {self._bases._length_ - GIVEN}")
         own = self._bases(ctypes.addressof(sheet), waiting, *bases)
         self._enter(own, self._moves, self._count, sheet)
         return sheet

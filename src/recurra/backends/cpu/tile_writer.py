@@ -374,7 +374,7 @@ def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
         weights = packed, len(columns), mine
         line = ahead if writer.ahead else None
         if clock is None:
-            also = fetching(line) if line else None
+            also = None if line is None else fetching(line)
             new = accumulate(b, form, starts, index(1), index(depth), *weights, also)
         else:
             new = accumulate_moving(b, form, clock, row_starts(), starts, depth, *weights, line)

@@ -128,7 +128,7 @@ class Vectors:
         return self.b.call(function, args)
 
     def fma(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
-        """A * b + c, rounded once where the processor can."""
+        """`a * b + c`, rounded once where the processor can."""
         return self.call("fmuladd", a, b, c)
 
     def polynomial(self, x: ir.Value, coefficients: Sequence[float]) -> ir.Value:
@@ -139,15 +139,15 @@ class Vectors:
         return value
 
     def less(self, a: ir.Value, b: ir.Value) -> ir.Value:
-        """Truths; False where one of both is no number."""
+        """Truths; False where one of both is NaN."""
         return self.b.fcmp_ordered("<", a, b)
 
     def at_least(self, x: ir.Value, limit: float) -> ir.Value:
-        """X, but not below the limit; what is no number stays so."""
+        """`x`, but not below the limit; NaN stays NaN."""
         return self.b.select(self.less(x, self.const(limit)), self.const(limit), x)
 
     def at_most(self, x: ir.Value, limit: float) -> ir.Value:
-        """X, but not above the limit; what is no number stays so."""
+        """`x`, but not above the limit; NaN stays NaN."""
         return self.b.select(self.less(self.const(limit), x), self.const(limit), x)
 
     # Functions. NaN passes through all of them.
@@ -180,13 +180,13 @@ class Vectors:
         return self.b.bitcast(moved, self.form.vector)
 
     def _scaled(self, value: ir.Value, k: ir.Value) -> ir.Value:
-        """Value * 2**k in two steps, so that overflow and gradual underflow come out right."""
+        """`value * 2**k` in two steps, so that overflow and gradual underflow come out right."""
         half = self.b.ashr(k, self.integer(1))
         value = self.b.fmul(value, self._power_of_two(half))
         return self.b.fmul(value, self._power_of_two(self.b.sub(k, half)))
 
     def exp(self, x: ir.Value) -> ir.Value:
-        """E to the x."""
+        """The exponential of x."""
         low, high = (-104.0, 89.0) if self.form.bits == 32 else (-746.0, 710.0)
         k, e = self._reduced(self.at_most(self.at_least(x, low), high))
         return self._scaled(self.b.fadd(e, self.const(1)), k)
@@ -280,7 +280,7 @@ class Vectors:
         return self.b.select(self.less(b, a), self.const(1), self.const(0))
 
     def where(self, condition: ir.Value, a: ir.Value, b: ir.Value) -> ir.Value:
-        """A where the condition is not 0, else b."""
+        """`a` where the condition is not 0, else `b`."""
         return self.b.select(self.b.fcmp_unordered("!=", condition, self.const(0)), a, b)
 
     def load(self, pointer: ir.Value, count: int | ir.Value, fill: float = 0.0) -> ir.Value:
