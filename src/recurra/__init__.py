@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from recurra.backends import release_memory as release_memory
     from recurra.citations import cite as cite
     from recurra.graph import cell as cell
     from recurra.inspection import edit as edit
@@ -43,6 +44,7 @@ _HOMES = {
     "fit": "recurra.training",
     "load": "recurra.training",
     "record": "recurra.inspection",
+    "release_memory": "recurra.backends",
 }
 _ROOMS = ("backends", "cells", "data", "errors", "graph", "inspection", "nn", "tasks", "training")
 

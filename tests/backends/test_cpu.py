@@ -215,7 +215,7 @@ def test_functions_at_the_edges(name, bits):
 
 
 def test_work_memory_is_reused_and_released():
-    memory.release()
+    memory.release_memory()
     like = torch.empty(0)
     first = memory.empty(like, 50, 1000)
     address = first.data_ptr()
@@ -227,7 +227,7 @@ def test_work_memory_is_reused_and_released():
     assert again.data_ptr() == address
     assert again.shape == (1000, 50)
     del again
-    memory.release()
+    memory.release_memory()
     assert not memory._free
 
 
@@ -378,7 +378,7 @@ def swept(name):
 def test_work_memory_of_other_sizes_makes_room(monkeypatch):
     """What was not asked for lately goes first, so that a new size is kept too."""
     monkeypatch.setattr(memory, "_MOST", 2**20)
-    memory.release()
+    memory.release_memory()
     for count in (100_000, 120_000, 140_000):  # 0.4, 0.5 and 0.6 MB: no two fit beside the third
         places = set()
         for _ in range(4):
@@ -387,7 +387,7 @@ def test_work_memory_of_other_sizes_makes_room(monkeypatch):
             del block
         assert len(places) == 1, count
     assert memory._kept <= 2**20
-    memory.release()
+    memory.release_memory()
     assert memory._kept == 0
 
 

@@ -48,6 +48,15 @@ def test_no_rows_are_no_part():
     assert sheet.parts == []
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_each_base_has_an_address(count):
+    sheet = Sheet(4, 2)
+    sheet.copy(*spans(torch.empty(2, 3), torch.empty(2, 3)))
+    sheet.close()
+    with pytest.raises(ValueError, match=f"got {count} addresses; it has 2 bases"):
+        sheet.filled([64] * count)
+
+
 @pytest.mark.parametrize("team", [1, 2, 3, 5])
 def test_each_part_begins_when_the_one_before_is_over(team):
     """Rows wander through a row of tensors; each copy reads what the one before has written."""

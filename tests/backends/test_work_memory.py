@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import recurra
 from recurra.backends.cpu import memory
 
 LIKE = torch.empty(0)
@@ -12,9 +13,9 @@ LIKE = torch.empty(0)
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    memory.release()
+    memory.release_memory()
     yield
-    memory.release()
+    memory.release_memory()
 
 
 def used(count: int) -> int:
@@ -41,3 +42,16 @@ def test_sizes_that_differ_little_share_memory():
 def test_no_more_than_an_eighth_too_much(count):
     size = memory._rounded(4 * count)
     assert 4 * count <= size <= max(4.5 * count, 4 * count + 2**16)
+
+
+def test_what_is_not_in_use_is_given_back():
+    in_use = memory.empty(LIKE, 200_000).fill_(3.0)
+    used(300_000)
+    memory.work(10**6)
+    assert memory._kept
+    assert memory._work.block is not None
+    recurra.release_memory()
+    assert not memory._kept
+    assert not memory._free
+    assert memory._work.block is None
+    assert (in_use == 3.0).all()

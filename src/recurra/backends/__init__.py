@@ -2,6 +2,7 @@
 
 from recurra.backends.backend import Backend, Given
 from recurra.backends.choice import Choice, choose, choose_convolution
+from recurra.backends.cpu.memory import release_memory
 from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
@@ -14,5 +15,6 @@ __all__ = [
     "Weights",
     "choose",
     "choose_convolution",
+    "release_memory",
     "run",
 ]

@@ -84,10 +84,10 @@ def worked() -> None:
         _work.block = None
 
 
-def release() -> None:
-    """Give all memory that is kept, and not in use, back to the system.
+def release_memory() -> None:
+    """Give the memory that the CPU backend keeps between calls, and that is not in use, back.
 
-    Another thread gives its own back when it next needs some.
+    Tensors keep theirs. Another thread gives its own back when it next needs some.
     """
     global _kept, _times_released
     with _lock:

@@ -213,10 +213,10 @@ class Sheet:
         sheet = self._kind.from_buffer_copy(self._blank)
         if waiting is None:
             waiting = parts.waiting()
-        if len(bases) + GIVEN != self._bases._length_:
-            raise ValueError(f"a sheet got {len(bases)} bases of {self._bases._length_ - GIVEN}")
-        own = self._bases(ctypes.addressof(sheet), waiting, *bases)
-        self._enter(own, self._moves, self._count, sheet)
+        if len(bases) != (own := self._first_work - GIVEN + len(self.work)):
+            raise ValueError(f"a sheet got {len(bases)} addresses; it has {own} bases of its own")
+        all_bases = self._bases(ctypes.addressof(sheet), waiting, *bases)
+        self._enter(all_bases, self._moves, self._count, sheet)
         return sheet
 
     def run(self, bases: Sequence[int]) -> None:
