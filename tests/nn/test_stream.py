@@ -253,6 +253,13 @@ def test_x_in_any_place_of_memory(backend):
         assert torch.equal(stream.step(x), layer.stream(B).step(x.contiguous()))
 
 
+def test_a_view_that_is_negated_only_by_a_mark(backend):
+    layer, x = layer_of("gru"), torch.randn(B, I, dtype=torch.float64)
+    marked = torch._neg_view(-x)
+    assert all((marked.is_neg(), marked.is_contiguous()))
+    assert torch.equal(layer.stream(B).step(marked), layer.stream(B).step(x))
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_modes_of_gradients(mode, backend):
     layer = layer_of("lstm")

@@ -301,6 +301,7 @@ class Stream:
                 f"{name} asks for gradients, and a stream computes none; call layer(x, state), or "
                 f"step under torch.no_grad() or with {name}.detach()."
             )
+        value = value.resolve_neg()  # the imaginary part of a conjugate lies negated in memory
         return value if value.is_contiguous() else value.contiguous()
 
     def _refuse_format(self, name: str, value: Tensor) -> NoReturn:

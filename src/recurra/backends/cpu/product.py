@@ -243,7 +243,11 @@ def _fits(*tensors: Tensor | None) -> bool:
     return (
         not torch.compiler.is_compiling()
         and all(
-            type(t) in _PLAIN and t.dtype in BITS and t.device.type == "cpu" and t.numel()
+            type(t) in _PLAIN
+            and t.dtype in BITS
+            and t.device.type == "cpu"
+            and t.numel()
+            and memory.in_memory(t) is t
             for t in given
         )
         and len({t.dtype for t in given}) == 1
@@ -263,7 +267,7 @@ class _Linear(torch.autograd.Function):
             return None, None, None
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        flat = d.reshape(-1, d.shape[-1])
+        flat = memory.in_memory(d).reshape(-1, d.shape[-1])
         rows = x.reshape(-1, x.shape[-1])
         plain = torch.is_grad_enabled()  # second derivatives go through torch's own operators
         dx = dw = db = None
