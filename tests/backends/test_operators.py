@@ -211,11 +211,16 @@ def program_of(layer: nn.Module, lengths: Tensor | None) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("lstm", {}), ("gru_reset_before", {}), ("gru", {"checkpoint_every": 4})],
+    ids=str,
+)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
-def test_an_exported_program_runs_and_trains_at_other_sizes(name, lengths, ran):
+def test_an_exported_program_runs_and_trains_at_other_sizes(name, options, lengths, ran):
     layer = layer_of(name, bidirectional=True)
-    model = torch.export.load(io.BytesIO(program_of(layer, lengths))).module()
+    exported = layer_of(name, bidirectional=True, **options)
+    model = torch.export.load(io.BytesIO(program_of(exported, lengths))).module()
     for steps, rows in ((11, 5), (1, 1)):
         x = torch.randn(steps, rows, I)
         call = {} if lengths is None else {"lengths": torch.randint(0, steps + 1, (rows,))}

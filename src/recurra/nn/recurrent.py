@@ -236,8 +236,10 @@ class Recurrent(Weighted):
             given = Given(sequences["x"].shape[0], rows, sequences, per_row, states)
             return run(graph, weights, given, values)
 
-        every = self.checkpoint_every or steps
-        if steps > every and torch.is_grad_enabled():
+        every = self.checkpoint_every
+        if torch.compiler.is_exporting():  # a program would keep every piece, and fix their number
+            every = None
+        if every and steps > every and torch.is_grad_enabled():
             output, after = in_pieces(piece, sequences, before, every)
         else:
             output, after = piece(sequences, before)
