@@ -275,6 +275,14 @@ def test_modes_of_gradients(mode, backend):
     assert torch.equal(stepped(stream, x), inside)
 
 
+def test_a_layer_that_was_made_in_inference_mode(backend):
+    with torch.inference_mode():
+        layer = layer_of("lstm")
+        x = torch.randn(T, B, I, dtype=torch.float64)
+        found, expected = stepped(layer.stream(B), x), layer(x)[0]
+    torch.testing.assert_close(found, expected)
+
+
 def test_memory_is_written_before_it_is_read(monkeypatch):
     original = memory.empty
     monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(math.nan))
