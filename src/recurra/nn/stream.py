@@ -292,6 +292,8 @@ class Stream:
         return {name: self._checked(name, inputs[name], s) for name, s in self._shapes.items()}
 
     def _checked(self, name: str, value: Tensor, shape: tuple[int, int]) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise ShapeError(f"{name} is a {type(value).__name__}; a step needs a tensor {shape}.")
         if value.shape != shape:
             raise ShapeError(f"{name} has the shape {tuple(value.shape)}; a step needs {shape}.")
         if value.dtype is not self._dtype or value.device != self._device:
