@@ -377,3 +377,9 @@ def test_a_state_that_is_no_tensor_is_refused(state):
         layer(torch.zeros(3, 2, 4), state)
     with pytest.raises(ShapeError, match=r"the state has a .* tensor for each of h, c"):
         layer.stream(2).state = state
+
+
+def test_shapes_on_the_meta_device():
+    layer = recurra.LSTM(4, 5, bidirectional=True, device="meta")
+    output, (h, c) = layer(torch.zeros(3, 2, 4, device="meta"))
+    assert (output.shape, h.shape, c.shape) == ((3, 2, 10), (2, 2, 5), (2, 2, 5))

@@ -166,7 +166,7 @@ class Recurrent(Weighted):
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self.check_dtype(sequences.x)
-        if torch.is_autocast_enabled(sequences.x.device.type):
+        if _under_autocast(sequences.x.device):
             sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
@@ -290,7 +290,7 @@ class Recurrent(Weighted):
     def check_dtype(self, x: Tensor) -> None:
         """Refuse an x in another number format than that of the weights, unless under autocast."""
         own = self.own.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype != own and not _under_autocast(x.device):
             raise UsageError(
                 f"x is {x.dtype} and the weights are {own}; convert one of them "
                 f"(x.to({own}), or layer.to({x.dtype}))."
@@ -336,3 +336,9 @@ class Recurrent(Weighted):
 
     def _repr_head(self) -> list[str]:
         return [repr(self.cell.name)]
+
+
+def _under_autocast(device: torch.device) -> bool:
+    """Whether autocast acts on a device; on some, as `meta`, there is none."""
+    known: bool = torch.amp.is_autocast_available(device.type)
+    return known and torch.is_autocast_enabled(device.type)
