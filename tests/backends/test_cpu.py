@@ -15,6 +15,7 @@ from recurra import Recurrent, cells
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu, memory, rules
 from recurra.backends.cpu.kernel import Kernel
+from recurra.backends.cpu.product import linear
 from recurra.backends.cpu.program import forward_program, normal
 from recurra.backends.cpu.rest import rest_of
 from recurra.backends.cpu.target import host
@@ -397,3 +398,40 @@ def test_second_derivatives_where_the_last_rows_are_empty(monkeypatch):
     x = torch.randn(3, 3, 2, dtype=torch.float64, requires_grad=True)
     inputs = (x, *layer.parameters())
     assert torch.autograd.gradgradcheck(lambda x, *_: layer(x, lengths=[3, 0, 2])[0], inputs)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm"])
+def test_views_that_are_negated_only_by_a_mark(name, monkeypatch):
+    """The imaginary part of a conjugate lies negated in memory; so do some gradients."""
+    layer = layer_of(name, 1, 1)
+    x = torch.randn(4, 3, 1, dtype=torch.float64)
+    marked, begin = torch._neg_view(-x), torch.randn(1, 3, 1, dtype=torch.float64)
+    start = torch.complex(begin, -begin).conj().imag
+    assert all((marked.is_neg(), start.is_neg(), torch.equal(start, begin)))
+
+    def run(backend, x, start):
+        monkeypatch.setattr(choice, "BACKENDS", (backend,))
+        output, state = layer(x, start if name == "gru" else (start, start))
+        pair = torch.complex(parts(state)[0], output[-1:]).conj() * torch.complex(x[:1], x[1:2])
+        return torch.autograd.grad(pair.sum().real, list(layer.parameters()))
+
+    expected = run(Reference(), x, begin)
+    torch.testing.assert_close(run(Cpu(least=0), marked, start), expected)
+
+
+def test_gradients_that_are_marked_as_zero(monkeypatch):
+    """PyTorch gives them no memory at all."""
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0),))
+    layer = layer_of("gru", 3, 5)
+    output, _ = layer(torch.randn(4, 3, 3, dtype=torch.float64))
+    zero = torch._efficientzerotensor(output.shape, dtype=torch.float64)
+    assert all(not d.any() for d in torch.autograd.grad(output, list(layer.parameters()), zero))
+
+
+def test_a_marked_view_in_products():
+    x, w = torch.randn(2, 9, 7), torch.randn(5, 7, requires_grad=True)
+    found = linear(torch._neg_view(x[0]), w)
+    torch.testing.assert_close(found, -x[0] @ w.t())
+    d = torch.randn(9, 5)
+    (dw,) = torch.autograd.grad(linear(x[0], w), w, torch._neg_view(d))
+    torch.testing.assert_close(dw, -d.t() @ x[0])

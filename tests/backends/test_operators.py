@@ -19,6 +19,7 @@ from recurra import Recurrent
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu, fused
 from recurra.backends.cpu.operands import operands
+from recurra.backends.cpu.product import linear
 from recurra.backends.reference import Reference
 from recurra.backends.said import SAID
 from recurra.cells import get
@@ -243,11 +244,16 @@ def program_of(layer: nn.Module, lengths: Tensor | None) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru_reset_before"])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("lstm", {}), ("gru_reset_before", {}), ("gru", {"checkpoint_every": 4})],
+    ids=str,
+)
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "ragged"])
-def test_an_exported_program_runs_and_trains_at_other_sizes(name, lengths, ran):
+def test_an_exported_program_runs_and_trains_at_other_sizes(name, options, lengths, ran):
     layer = layer_of(name, bidirectional=True)
-    model = torch.export.load(io.BytesIO(program_of(layer, lengths))).module()
+    exported = layer_of(name, bidirectional=True, **options)
+    model = torch.export.load(io.BytesIO(program_of(exported, lengths))).module()
     for steps, rows in ((11, 5), (1, 1)):
         x = torch.randn(steps, rows, I)
         call = {} if lengths is None else {"lengths": torch.randint(0, steps + 1, (rows,))}
@@ -421,3 +427,27 @@ def test_sizes_that_a_scalar_read_does_not_tell(ran):
     compiled = torch.compile(layer, backend="aot_eager", fullgraph=True)
     assert_all_close(with_gradients(compiled, layer, x), with_gradients(layer, layer, x))
     assert ran == ["training", "gradients"] * 2
+
+
+@pytest.mark.parametrize("call", [{}, {"lengths": LENGTHS}], ids=str)
+def test_many_gradients_at_once(call, ran):
+    """Kernels ran forward; in the backward pass, torch.vmap gives tensors without memory."""
+    layer, x = layer_of("gru", bidirectional=True).double(), torch.randn(T, B, I).double()
+    x.requires_grad_()
+    output, _ = layer(x, **call)
+    d = torch.randn(3, *output.shape, dtype=output.dtype)
+    wanted = [x, *layer.parameters()]
+    found = torch.autograd.grad(output, wanted, d, retain_graph=True, is_grads_batched=True)
+    assert ran == ["training"] * 2
+    for k in range(3):
+        expected = torch.autograd.grad(output, wanted, d[k], retain_graph=True)
+        assert_all_close([each[k] for each in found], expected, 1e-10)
+
+
+def test_many_gradients_of_products_at_once():
+    x, w = torch.randn(9, 7, requires_grad=True), torch.randn(5, 7, requires_grad=True)
+    d, bias = torch.randn(3, 9, 5), torch.randn(5, requires_grad=True)
+    tensors = x, w, bias
+    found = torch.autograd.grad(linear(x, w, bias), tensors, d, is_grads_batched=True)
+    expected = d @ w, d.transpose(1, 2) @ x, d.sum(1)
+    assert_all_close(found, expected)

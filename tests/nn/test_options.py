@@ -358,3 +358,28 @@ def test_double_backward_through_a_bidirectional_stack():
 def test_what_is_no_tensor_is_refused(call, said, x):
     with pytest.raises(ShapeError, match=said):
         layer_of("gru")(x, **call)
+
+
+@pytest.mark.parametrize(
+    "x", [None, [[0.0]], torch.zeros(3, 2, 4).numpy()], ids=["none", "list", "array"]
+)
+def test_an_x_that_is_no_tensor_is_refused(x):
+    with pytest.raises(ShapeError, match=r"x is a .*reads a tensor \(T, B, I\)"):
+        recurra.GRU(4, 5)(x)
+    with pytest.raises(ShapeError, match=r"x is a .*a step needs a tensor \(2, 4\)"):
+        recurra.GRU(4, 5).stream(2).step(x)
+
+
+@pytest.mark.parametrize("state", [3, (None, None), [0.5, 0.5]], ids=str)
+def test_a_state_that_is_no_tensor_is_refused(state):
+    layer = recurra.LSTM(4, 5)
+    with pytest.raises(ShapeError, match=r"the state has a .* tensor for each of h, c"):
+        layer(torch.zeros(3, 2, 4), state)
+    with pytest.raises(ShapeError, match=r"the state has a .* tensor for each of h, c"):
+        layer.stream(2).state = state
+
+
+def test_shapes_on_the_meta_device():
+    layer = recurra.LSTM(4, 5, bidirectional=True, device="meta")
+    output, (h, c) = layer(torch.zeros(3, 2, 4, device="meta"))
+    assert (output.shape, h.shape, c.shape) == ((3, 2, 10), (2, 2, 5), (2, 2, 5))

@@ -253,6 +253,13 @@ def test_x_in_any_place_of_memory(backend):
         assert torch.equal(stream.step(x), layer.stream(B).step(x.contiguous()))
 
 
+def test_a_view_that_is_negated_only_by_a_mark(backend):
+    layer, x = layer_of("gru"), torch.randn(B, I, dtype=torch.float64)
+    marked = torch._neg_view(-x)
+    assert all((marked.is_neg(), marked.is_contiguous()))
+    assert torch.equal(layer.stream(B).step(marked), layer.stream(B).step(x))
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 def test_modes_of_gradients(mode, backend):
     layer = layer_of("lstm")
@@ -266,6 +273,14 @@ def test_modes_of_gradients(mode, backend):
     assert not any(part.requires_grad for part in stream.state)
     stream.reset()
     assert torch.equal(stepped(stream, x), inside)
+
+
+def test_a_layer_that_was_made_in_inference_mode(backend):
+    with torch.inference_mode():
+        layer = layer_of("lstm")
+        x = torch.randn(T, B, I, dtype=torch.float64)
+        found, expected = stepped(layer.stream(B), x), layer(x)[0]
+    torch.testing.assert_close(found, expected)
 
 
 def test_memory_is_written_before_it_is_read(monkeypatch):

@@ -166,7 +166,7 @@ class Recurrent(Weighted):
         """
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self.check_dtype(sequences.x)
-        if torch.is_autocast_enabled(sequences.x.device.type):
+        if _under_autocast(sequences.x.device):
             sequences, state, inputs = self._in_own_format(sequences, state, inputs)
         sizes = {"I": self.input_size, **self.sizes}
         call = make_call(sequences, door, self.graph, sizes, reset, inputs or {}, start)
@@ -236,8 +236,10 @@ class Recurrent(Weighted):
             given = Given(sequences["x"].shape[0], rows, sequences, per_row, states)
             return run(graph, weights, given, values)
 
-        every = self.checkpoint_every or steps
-        if steps > every and torch.is_grad_enabled():
+        every = self.checkpoint_every
+        if torch.compiler.is_exporting():  # a program would keep every piece, and fix their number
+            every = None
+        if every and steps > every and torch.is_grad_enabled():
             output, after = in_pieces(piece, sequences, before, every)
         else:
             output, after = piece(sequences, before)
@@ -288,7 +290,7 @@ class Recurrent(Weighted):
     def check_dtype(self, x: Tensor) -> None:
         """Refuse an x in another number format than that of the weights, unless under autocast."""
         own = self.own.dtype
-        if x.dtype != own and not torch.is_autocast_enabled(x.device.type):
+        if x.dtype != own and not _under_autocast(x.device):
             raise UsageError(
                 f"x is {x.dtype} and the weights are {own}; convert one of them "
                 f"(x.to({own}), or layer.to({x.dtype}))."
@@ -334,3 +336,9 @@ class Recurrent(Weighted):
 
     def _repr_head(self) -> list[str]:
         return [repr(self.cell.name)]
+
+
+def _under_autocast(device: torch.device) -> bool:
+    """Whether autocast acts on a device; on some, as `meta`, there is none."""
+    known: bool = torch.amp.is_autocast_available(device.type)
+    return known and torch.is_autocast_enabled(device.type)

@@ -77,6 +77,10 @@ def enter(
             raise ShapeError("a PackedSequence carries its lengths; leave out lengths=.")
         _check_features(x.data, input_size, "a PackedSequence")
         return _with_lengths(*_padded(x)), Door(False, packed=x)
+    if not isinstance(x, Tensor):
+        raise ShapeError(
+            f"x is a {type(x).__name__}; a layer reads a tensor (T, B, I) or a PackedSequence."
+        )
     if x.dim() not in (2, 3):
         raise ShapeError(
             f"x has the shape {tuple(x.shape)}; a layer reads (T, B, I), (B, T, I) with "

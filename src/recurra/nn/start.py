@@ -31,7 +31,14 @@ def split(
     suffixes = [suffix for _, _, suffix in layer.places()]
     if state is None:
         return [tuple(initial(layer, n, suffix, like, rows) for n in names) for suffix in suffixes]
-    parts = (state,) if isinstance(state, Tensor) else tuple(state)
+    several = not isinstance(state, Tensor) and hasattr(state, "__iter__")
+    parts = tuple(state) if several else (state,)
+    for part in parts:
+        if not isinstance(part, Tensor):
+            raise ShapeError(
+                f"the state has a {type(part).__name__} in it; cell {layer.cell.name} needs a "
+                f"tensor for each of {', '.join(names)}, or None to start anew."
+            )
     if len(parts) != len(names):
         raise ShapeError(
             f"the state has {len(parts)} parts; cell {layer.cell.name} has {len(names)}: "

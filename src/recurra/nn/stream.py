@@ -34,9 +34,9 @@ class Stream:
 
     It computes what `layer.eval()` computes, and no gradients: dropout is off, zoneout is its
     expectation. State, work memory and packed weights are kept between steps. Weights that changed
-    are noticed, unless through `parameter.data`, whose changes PyTorch does not count. Visitors of
-    the layer, such as an edit, act in its streams as long as they are there. A stream serves one
-    thread at a time; a layer may have any number of streams.
+    are noticed, unless through `parameter.data` or in a layer made in inference mode, whose changes
+    PyTorch does not count. Visitors of the layer, such as an edit, act in its streams as long as
+    they are there. A stream serves one thread at a time; a layer may have any number of streams.
 
     Args:
         layer: whose weights are used.
@@ -243,7 +243,7 @@ class Stream:
         for holder, name, tensor, version, pointer in self._watched:
             if (
                 holder[name] is not tensor
-                or tensor._version != version
+                or (version is not None and tensor._version != version)
                 or tensor.data_ptr() != pointer
             ):
                 return True
@@ -261,7 +261,7 @@ class Stream:
                 )
         self._steps.load([layer.weights(suffix) for _, _, suffix in layer.places()])
         self._watched = [
-            (holder, name, tensor, tensor._version, tensor.data_ptr())
+            (holder, name, tensor, _version(tensor), tensor.data_ptr())
             for module in layer.modules()
             for holder in (module._parameters, module._buffers)
             for name, tensor in holder.items()
@@ -292,6 +292,8 @@ class Stream:
         return {name: self._checked(name, inputs[name], s) for name, s in self._shapes.items()}
 
     def _checked(self, name: str, value: Tensor, shape: tuple[int, int]) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise ShapeError(f"{name} is a {type(value).__name__}; a step needs a tensor {shape}.")
         if value.shape != shape:
             raise ShapeError(f"{name} has the shape {tuple(value.shape)}; a step needs {shape}.")
         if value.dtype is not self._dtype or value.device != self._device:
@@ -301,6 +303,7 @@ class Stream:
                 f"{name} asks for gradients, and a stream computes none; call layer(x, state), or "
                 f"step under torch.no_grad() or with {name}.detach()."
             )
+        value = value.resolve_neg()  # the imaginary part of a conjugate lies negated in memory
         return value if value.is_contiguous() else value.contiguous()
 
     def _refuse_format(self, name: str, value: Tensor) -> NoReturn:
@@ -308,6 +311,11 @@ class Stream:
             f"{name} is {value.dtype} on {value.device} and the weights are {self._dtype} on "
             f"{self._device}; convert one of them."
         )
+
+
+def _version(tensor: Tensor) -> int | None:
+    """How often a tensor has changed in place; None where PyTorch does not count that."""
+    return None if tensor.is_inference() else tensor._version
 
 
 def _layers(

@@ -10,6 +10,7 @@ from torch import Tensor
 from recurra.backends.cpu.batch import bytes_of
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.gradient_plan import gradient_plan
+from recurra.backends.cpu.memory import in_memory
 from recurra.backends.cpu.operands import operands
 from recurra.backends.cpu.plans import Key, forms_of
 
@@ -81,8 +82,9 @@ def _key(given: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None
 
 def _regular(tensors: Sequence[Tensor], graph: str) -> list[Tensor]:
     """The tensors as plans take them: with gaps between rows only, and only where these may be."""
+    tensors = [in_memory(tensor) for tensor in tensors]
     if all([tensor.is_contiguous() for tensor in tensors]):
-        return list(tensors)
+        return tensors
     taken = operands(graph)
     with_gaps = {source.first for source in taken.sources if not source.is_product}
     with_gaps.update(range(len(taken.taken), len(tensors)))
@@ -93,5 +95,6 @@ def _regular(tensors: Sequence[Tensor], graph: str) -> list[Tensor]:
 
 
 def row_by_row(tensor: Tensor) -> Tensor:
-    """The tensor, copied if the numbers of a row do not stand side by side."""
+    """The tensor in memory, copied if the numbers of a row do not stand side by side."""
+    tensor = in_memory(tensor)
     return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor

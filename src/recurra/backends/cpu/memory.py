@@ -59,6 +59,15 @@ def empty(like: Tensor, *shape: int) -> Tensor:
     return torch.from_numpy(lent)
 
 
+def in_memory(tensor: Tensor) -> Tensor:
+    """The tensor, copied if its memory does not hold its values.
+
+    PyTorch only notes of some views that they are negated (the imaginary part of a conjugate), and
+    of some gradients that they are 0.
+    """
+    return tensor.clone() if tensor.is_neg() or tensor._is_zerotensor() else tensor
+
+
 def work(*sizes: int) -> list[int]:
     """Addresses of memory for so many bytes each, which is this thread's until its next call."""
     places, end = [], 0

@@ -16,6 +16,7 @@ from torch import Tensor
 from recurra.backends.cpu import fused
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
+from recurra.backends.cpu.product import vectorised
 from recurra.backends.said import say_once
 from recurra.graph import Expression
 
@@ -201,12 +202,13 @@ class Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients for everything that needs one; second derivatives go through PyTorch."""
+        """Gradients for everything that needs one; PyTorch's if they are to be differentiated."""
         saved = ctx.saved_tensors  # once: a checkpoint computes them when they are asked for
         count, given_out = ctx.counts
         tensors, kept = saved[:count], saved[count:]
-        if torch.is_grad_enabled():
-            return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
+        if torch.is_grad_enabled() or vectorised(gradients):
+            with torch.enable_grad():
+                return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
         wanted = ctx.needs_input_grad[3:]
         alone = _alone(gradients)
         run = fused.gradients if alone else torch.ops.recurra.recurrence_backward.default
@@ -222,15 +224,14 @@ def _plain_gradients(
 ) -> tuple[Tensor | None, ...]:
     graph, steps, lengths = ctx.given
     taken = operands(graph)
-    say_once(
-        taken.graph.name,
-        "second derivatives",
-        "computes gradients in PyTorch, a Python loop over time: second derivatives are asked for",
-    )
+    many = vectorised(gradients)
+    what = "many gradients at once" if many else "second derivatives"
+    how = "computes gradients in PyTorch, a Python loop over time"
+    say_once(taken.graph.name, what, f"{how}: {what} are asked for")
     results = plain(taken, steps, lengths, tensors)
     wanted = [t for t in tensors if t.requires_grad]
     found = iter(
-        torch.autograd.grad(results, wanted, gradients, create_graph=True, allow_unused=True)
+        torch.autograd.grad(results, wanted, gradients, create_graph=not many, allow_unused=True)
     )
     return tuple(next(found) if t.requires_grad else None for t in tensors)
 

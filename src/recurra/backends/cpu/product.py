@@ -7,7 +7,7 @@ and its sums depend on the number of threads. These do not.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -242,13 +242,25 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return multiply(flat, weight.t(), bias).view(*x.shape[:-1], weight.shape[0])
 
 
+def vectorised(tensors: Iterable[Tensor]) -> bool:
+    """Whether one of these stands for many, of either kind of `vmap`: then it has no memory."""
+    functorch = torch._C._functorch
+    return any(
+        functorch.is_legacy_batchedtensor(t) or functorch.is_batchedtensor(t) for t in tensors
+    )
+
+
 def _fits(*tensors: Tensor | None) -> bool:
     """Whether these are plain tensors in memory, of one format that kernels know."""
     given = [t for t in tensors if t is not None]
     return (
         not torch.compiler.is_compiling()
         and all(
-            type(t) in _PLAIN and t.dtype in BITS and t.device.type == "cpu" and t.numel()
+            type(t) in _PLAIN
+            and t.dtype in BITS
+            and t.device.type == "cpu"
+            and t.numel()
+            and memory.in_memory(t) is t
             for t in given
         )
         and len({t.dtype for t in given}) == 1
@@ -268,9 +280,10 @@ class _Linear(torch.autograd.Function):
             return None, None, None
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
-        flat = d.reshape(-1, d.shape[-1])
         rows = x.reshape(-1, x.shape[-1])
-        plain = torch.is_grad_enabled()  # second derivatives go through torch's own operators
+        # Second derivatives, and many gradients at once, go through torch's own operators.
+        plain = torch.is_grad_enabled() or vectorised((d,))
+        flat = (d if plain else memory.in_memory(d)).reshape(-1, d.shape[-1])
         dx = dw = db = None
         if need_x:
             dx = (flat @ weight if plain else multiply(flat, weight)).view(x.shape)
