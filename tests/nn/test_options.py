@@ -12,7 +12,7 @@ from recurra import cells
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu
 from recurra.backends.reference import Reference
-from recurra.errors import ShapeError
+from recurra.errors import ShapeError, UsageError
 from recurra.graph import cell, mean, tanh
 from recurra.nn import dropout
 from support.checks import features
@@ -250,6 +250,8 @@ def test_extra_sequence_and_time(x):
     second, _ = layer(x[2:], h, inputs={"y": y[2:]}, start=2)
     torch.testing.assert_close(torch.cat([first, second]), whole)
     assert not torch.allclose(layer(x[2:], h, inputs={"y": y[2:]})[0], second)
+    with pytest.raises(UsageError, match=r"inputs\['y'\] is a list; give a tensor"):
+        layer(x, inputs={"y": y.tolist()})
     batch_first = layer_of(driven, sizes={"I_y": 2}, batch_first=True)
     turned, _ = batch_first(x.transpose(0, 1), inputs={"y": y.transpose(0, 1)})
     torch.testing.assert_close(turned.transpose(0, 1), whole)
@@ -383,3 +385,21 @@ def test_shapes_on_the_meta_device():
     layer = recurra.LSTM(4, 5, bidirectional=True, device="meta")
     output, (h, c) = layer(torch.zeros(3, 2, 4, device="meta"))
     assert (output.shape, h.shape, c.shape) == ((3, 2, 10), (2, 2, 5), (2, 2, 5))
+
+
+@pytest.mark.parametrize("size", [(-1, 2), (3, 0), (1.5, 2), ("a", 2)], ids=str)
+def test_explain_refuses_what_is_no_size(size):
+    with pytest.raises(UsageError, match=r"(steps|rows)=.*; it must be a whole number from 1"):
+        recurra.GRU(4, 5).explain(*size)
+
+
+@pytest.mark.parametrize("inputs", [[1], 3, "m"], ids=str)
+def test_inputs_without_names_are_refused(inputs):
+    with pytest.raises(UsageError, match="give tensors by name"):
+        layer_of("gru")(torch.zeros(T, B, I, dtype=torch.float64), inputs=inputs)
+
+
+@pytest.mark.parametrize("rows", [1, 0.5, [None], ["a"]], ids=str)
+def test_rows_of_a_stream_that_are_none_are_refused(rows):
+    with pytest.raises(ShapeError, match=r"rows is .*; give numbers from 0 to 1"):
+        recurra.GRU(4, 5).stream(2).reset(rows)

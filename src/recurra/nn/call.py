@@ -79,6 +79,8 @@ def make_call(
             number format than x.
         ShapeError: a sequence of another shape than x asks for.
     """
+    if not isinstance(inputs, Mapping):
+        raise UsageError(f"inputs is a {type(inputs).__name__}; give tensors by name: {{...}}.")
     read = [str(leaf.attribute) for leaf in graph.inputs if leaf.attribute not in ("x", "t")]
     for name in inputs:
         if name not in read:

@@ -302,7 +302,13 @@ class Recurrent(Weighted):
         Args:
             steps: T of a call; with `rows`, the choice for calls of this size.
             rows: B.
+
+        Raises:
+            UsageError: one of both is no whole number from 1.
         """
+        for name, given in (("steps", steps), ("rows", rows)):
+            if given is not None:
+                count(name, given)
         own = self.own
         values = None if steps is None or rows is None else steps * rows * self.hidden_size
         return choose(with_shown(self.graph, self.shown), own.device, own.dtype, values)

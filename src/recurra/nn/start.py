@@ -58,7 +58,9 @@ def split(
 
 
 def check_format(name: str, value: Tensor, like: Tensor) -> None:
-    """Refuse a tensor in another number format than `like`, or on another device."""
+    """Refuse what is no tensor, or is in another number format than `like` or on another device."""
+    if not isinstance(value, Tensor):
+        raise UsageError(f"{name} is a {type(value).__name__}; give a tensor in the form of x.")
     if value.dtype != like.dtype or value.device != like.device:
         raise UsageError(
             f"{name} is {value.dtype} on {value.device} and x is {like.dtype} on {like.device}; "

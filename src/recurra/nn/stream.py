@@ -153,18 +153,24 @@ class Stream:
 
     def _rows(self, rows: Tensor | Iterable[int]) -> Tensor:
         """(B, 1) bool."""
-        given = torch.as_tensor(rows if isinstance(rows, Tensor) else list(rows))
+        try:
+            given = torch.as_tensor(rows if isinstance(rows, Tensor) else list(rows))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ShapeError(f"rows is {rows!r:.60}; {self._rows_needed()}") from error
         if given.dtype is torch.bool and given.shape == (self.batch,):
             return given.to(self._device).unsqueeze(1)
         whole = not given.numel() or not (given.is_floating_point() or given.dtype is torch.bool)
         if not whole or any(not 0 <= row < self.batch for row in given.flatten().tolist()):
-            raise ShapeError(
-                f"rows is {given.tolist()}; give numbers from 0 to {self.batch - 1}, or one truth "
-                f"for each of the {self.batch} rows."
-            )
+            raise ShapeError(f"rows is {given.tolist()}; {self._rows_needed()}")
         chosen = torch.zeros(self.batch, dtype=torch.bool)
         chosen[given.flatten().long()] = True
         return chosen.to(self._device).unsqueeze(1)
+
+    def _rows_needed(self) -> str:
+        return (
+            f"give numbers from 0 to {self.batch - 1}, or one truth for each of the {self.batch} "
+            "rows."
+        )
 
     # Visitors
 
