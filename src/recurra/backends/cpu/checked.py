@@ -95,7 +95,8 @@ def _needed(taken: Operands, shapes: Sequence[Shape], batch: Batch) -> Needed:
         rows, columns = (sizes[letter] for letter in graph.shapes[nodes[0]])
         yield "stacked matrices", [(len(nodes) * rows, columns)]
     for state in graph.states:
-        yield "a state", [(batch.rows, width(state))]
+        (letter,) = graph.shape(state)  # also of one that an edit has made unused
+        yield "a state", [(batch.rows, sizes[letter])]
 
 
 def _sequences(batch: Batch, size: int) -> list[Shape]:
