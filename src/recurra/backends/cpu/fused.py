@@ -69,7 +69,8 @@ def gradients(
         wanted: for each tensor whether its gradient is asked for.
         graph, steps, lengths: as before.
     """
-    given = [*_regular(tensors, graph), *kept, *map(row_by_row, (*d_outputs, *d_states))]
+    coming_in = [row_by_row(in_memory(d)) for d in (*d_outputs, *d_states)]
+    given = [*_regular(tensors, graph), *kept, *coming_in]
     plan = gradient_plan(_key(given, graph, steps, lengths), tuple(wanted))
     found = plan.run(given)
     return [found[number] for number in sorted(found)]
@@ -95,6 +96,5 @@ def _regular(tensors: Sequence[Tensor], graph: str) -> list[Tensor]:
 
 
 def row_by_row(tensor: Tensor) -> Tensor:
-    """The tensor in memory, copied if the numbers of a row do not stand side by side."""
-    tensor = in_memory(tensor)
+    """The tensor, copied if the numbers of a row do not stand side by side."""
     return tensor.contiguous() if tensor.shape[-1] > 1 and tensor.stride(-1) != 1 else tensor

@@ -153,7 +153,8 @@ class Matmul:
                     self._call_tile(b, at, row, index(0), index(0), left, strides, ahead, given)
                 with packed:
                     given = [to, left, at["left_k"], at["now"], b.sub(at["rows"], row), sums]
-                    b.call(self._tiles.pack_left, [*given, at["asked"], at["k"]])
+                    begun = b.add(at["k"], at["begun"])  # as the tiles that pack by themselves
+                    b.call(self._tiles.pack_left, [*given, at["asked"], begun])
                     strides = index(1), index(self.rows)
                     self._call_tile(b, at, row, index(0), index(0), to, strides, to)
 

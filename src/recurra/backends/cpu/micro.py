@@ -42,7 +42,6 @@ def accumulate(
     def body(b: ir.IRBuilder, k: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         v, at = Vectors(b, form), dict(zip(places, held[1:], strict=True))
         base = b.gep(packed, [b.mul(k, index(columns))], source_etype=form.vector)
-
         if also is not None:
             also(b, k)
 
