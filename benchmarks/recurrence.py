@@ -73,7 +73,7 @@ def _kernels(problem: Problem, names: tuple[str, ...], effort: Effort) -> Iterat
     peaks: list[float] = []
     start = time.perf_counter()
     while function and _goes_on(len(rounds), start, effort):
-        peaks.append(_large_product())
+        peaks.append(large_product())
         with _clock() as seconds:
             function()
         rounds.append(seconds)
@@ -98,7 +98,7 @@ def _goes_on(rounds: int, start: float, effort: Effort) -> bool:
     return rounds < effort.most and time.perf_counter() - start < effort.seconds
 
 
-def _large_product() -> float:
+def large_product() -> float:
     """GFLOP/s of a float32 product of two square matrices, by the fastest library at hand."""
     left, right = _matrices()
     found = []

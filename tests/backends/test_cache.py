@@ -15,7 +15,7 @@ import torch
 
 from recurra import Recurrent
 from recurra.backends import choice
-from recurra.backends.cpu import Cpu, cache, compiled, parts, product, target
+from recurra.backends.cpu import Cpu, cache, compiled, parts, product, target, threads
 from recurra.backends.reference import Reference
 from support.guarded import forget_plans
 
@@ -54,6 +54,7 @@ def products() -> None:
     """What all graphs share is compiled before anything is counted."""
     product.compiled(32)
     parts.in_turn()
+    threads.team()
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_a_second_process_loads_what_the_first_compiled(place):
     written = {path.name: path.read_bytes() for path in place.iterdir()}
     second = ended(start())
     assert (int(first[0]), int(second[0])) == (len(written), 0)
-    assert len(written) == 3  # the graph, large products, and what runs parts in turn
+    assert len(written) == 4  # the graph, products, parts in turn, what members of a team call
     assert first[1:] == second[1:]
     assert {path.name: path.read_bytes() for path in place.iterdir()} == written
 
@@ -137,9 +138,8 @@ def test_no_folder_no_files(place, made, monkeypatch):
 
 def test_the_same_text_in_every_process(place):
     """The order of a set of expressions follows from addresses, which differ in each process."""
-    assert (
-        ended(start("lstm_layernorm", "trains"))[0] == "4"
-    )  # forward, backward, large products, parts in turn
+    # Forward, backward, large products, sums, parts in turn, what members of a team call.
+    assert ended(start("lstm_layernorm", "trains"))[0] == "6"
     later = [start("lstm_layernorm", "trains") for _ in range(3)]
     assert [ended(process)[0] for process in later] == ["0", "0", "0"]
 

@@ -23,6 +23,7 @@ from recurra.backends.reference import Reference
 from recurra.graph import Cell, cell, mean, sigmoid, sum, tanh, where
 from support.checks import features
 from support.random_cells import random_cells
+from support.rooms import nan_filled
 from support.vector_code import run_function
 
 SIZES = {"lstm_projection": {"P": 5}}
@@ -87,8 +88,7 @@ def layer_of(name, i: int, h: int, dtype=torch.float64, **options) -> Recurrent:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_every_cell_at_ugly_sizes(name, shape, monkeypatch):
     """Memory handed to kernels is NaN: any read before a write would show."""
-    original = memory.empty
-    monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(float("nan")))
+    monkeypatch.setattr(memory, "empty", nan_filled)
     t, b, i, h = shape
     if name in SIZES and h == 1:
         h = 6

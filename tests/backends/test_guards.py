@@ -20,6 +20,7 @@ from support import huge
 from support.fused import everything, fused_on, layer_of, plain, running_on
 from support.guarded import forget_plans
 from support.guarded_cells import compare, driven
+from support.rooms import instead
 from support.targets import runnable
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="guard pages as Linux has them")
@@ -119,7 +120,7 @@ def test_addresses_beyond_31_bits(rows, trained, monkeypatch):
         return original(sheet, machine, batch, given, steps)
 
     monkeypatch.setattr(run, "add_table", spied)
-    monkeypatch.setattr(memory, "empty", room)
+    monkeypatch.setattr(memory, "empty", instead(room))
     forget_plans()
     found = driven_call(layer, x, huge.sequence(value), trained, Cpu(least=0))
     compare("driven", found, expected)

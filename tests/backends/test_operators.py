@@ -19,6 +19,7 @@ from recurra import Recurrent
 from recurra.backends import choice
 from recurra.backends.cpu import Cpu, fused
 from recurra.backends.cpu.operands import operands
+from recurra.backends.cpu.plans import Plan
 from recurra.backends.cpu.product import linear
 from recurra.backends.reference import Reference
 from recurra.backends.said import SAID
@@ -46,15 +47,10 @@ def _fused_at_any_size(monkeypatch):
 
 @pytest.fixture
 def ran(monkeypatch) -> list[str]:
-    """The fused functions that ran on real tensors, in order."""
+    """The plans that ran on real tensors, in order."""
     names: list[str] = []
-
-    def watch(name: str) -> None:
-        original = getattr(fused, name)
-        monkeypatch.setattr(fused, name, lambda *a: names.append(name) or original(*a))
-
-    for name in ("inference", "training", "gradients"):
-        watch(name)
+    original = Plan.run
+    monkeypatch.setattr(Plan, "run", lambda plan, *a: names.append(plan.what) or original(plan, *a))
     return names
 
 
@@ -91,24 +87,24 @@ def layer_of(name: str, **options) -> Recurrent:
     return Recurrent(name, I, H, **options)
 
 
-def tensors_of(name: str, monkeypatch) -> tuple[list[Tensor], str]:
+def tensors_of(name: str) -> tuple[list[Tensor], str]:
     """What a layer gives to the operator."""
     found = []
-    original = fused.inference
-    monkeypatch.setattr(
-        fused,
-        "inference",
-        lambda ts, *a: found.append([t.detach() for t in ts]) or original(ts, *a),
-    )
-    with torch.no_grad():
+    original = Plan.run
+
+    def spied(plan: Plan, tensors: list[Tensor], *a) -> list[Tensor]:
+        found.append([t.detach() for t in tensors])
+        return original(plan, tensors, *a)
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(Plan, "run", spied)
         layer_of(name)(torch.randn(T, B, I))
-    monkeypatch.setattr(fused, "inference", original)
     return found[0], dumps(get(name).graph)
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "gru_reset_before", "lstm_layernorm"])
-def test_torchs_own_check_of_operators(name, monkeypatch):
-    tensors, text = tensors_of(name, monkeypatch)
+def test_torchs_own_check_of_operators(name):
+    tensors, text = tensors_of(name)
     ops = torch.ops.recurra
     wanting = [tensor.clone().requires_grad_() for tensor in tensors]
     torch.library.opcheck(ops.recurrence.default, (tensors, text, T))
@@ -136,8 +132,8 @@ def test_torchs_own_check_of_operators(name, monkeypatch):
         (None, None, T, "got 5 tensors; it needs 6"),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(number, shape, steps, message, monkeypatch):
-    tensors, text = tensors_of("lstm", monkeypatch)
+def test_tensors_that_do_not_fit_are_refused(number, shape, steps, message):
+    tensors, text = tensors_of("lstm")
     if number is None:
         tensors.pop()
     else:
@@ -146,8 +142,8 @@ def test_tensors_that_do_not_fit_are_refused(number, shape, steps, message, monk
         torch.ops.recurra.recurrence_training(tensors, text, steps)
 
 
-def test_lengths_that_rise_are_refused(monkeypatch):
-    tensors, text = tensors_of("lstm", monkeypatch)
+def test_lengths_that_rise_are_refused():
+    tensors, text = tensors_of("lstm")
     tensors[0] = torch.zeros(1, T * B, I)
     lengths = torch.arange(B)
     with pytest.raises(ShapeError, match="lengths that rise or are negative"):

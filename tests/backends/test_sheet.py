@@ -102,6 +102,45 @@ def test_two_values_meet_the_same_gradients(n, a, sizes, dtype):
     torch.testing.assert_close(sums, d.sum(0), **exact)
 
 
+@pytest.mark.parametrize("rows", [1, 2, 31, 33, 128, 129, 300])
+def test_every_number_of_rows_of_a_left_side(rows):
+    """Tiles are packed many, some or one at a time, and the last may lack rows."""
+    d, x, sums = torch.randn(1000, rows), torch.randn(1000, 5), torch.full((rows,), float("nan"))
+    result = torch.full((rows, 5), float("nan"))
+    sheet = Sheet(4, 4)
+    own = spans(d, sums, x, result)
+    add_weight_gradients(sheet, own[0], [(own[3], own[2])], own[1])
+    run(sheet, d, sums, x, result)
+    torch.testing.assert_close(result, d.t() @ x, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(sums, d.sum(0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [1, 32, 33, 1500])
+@pytest.mark.parametrize("columns", [1, 16, 63, 300])
+def test_sums_over_rows(rows, columns, dtype):
+    source = torch.randn(rows, columns + 5, dtype=dtype)[:, 2 : columns + 2]
+    around = torch.full((columns + 2,), 7.0, dtype=dtype)
+    sheet = Sheet(dtype.itemsize, 2)
+    to, read = spans(around[1:-1], source)
+    sheet.sum_rows(to, read)
+    run(sheet, around[1:-1], source)
+    tolerance = 1e-5 if dtype is torch.float32 else 1e-13
+    torch.testing.assert_close(
+        around[1:-1].double(), source.double().sum(0), rtol=tolerance, atol=30 * tolerance
+    )
+    assert around[0] == around[-1] == 7.0
+
+
+def test_sums_lose_little():
+    """A million equal numbers: summed one after another, the last thousands would be lost."""
+    source, to = torch.full((2**20, 1), 0.1), torch.empty(1)
+    sheet = Sheet(4, 2)
+    sheet.sum_rows(*spans(to, source))
+    run(sheet, to, source)
+    assert abs(to.item() / (0.1 * 2**20) - 1) < 1e-4
+
+
 def test_a_product_is_added_to_what_is_there():
     left, right = torch.randn(13, 900), torch.randn(900, 70)
     result = torch.randn(13, 70)

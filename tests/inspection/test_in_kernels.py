@@ -11,6 +11,7 @@ from recurra.backends.cpu import Cpu, memory
 from recurra.backends.reference import Reference
 from recurra.graph.facts import below
 from support.checks import features
+from support.rooms import nan_filled
 
 SIZES = {"lstm_projection": {"P": 5}}
 FUSED = [
@@ -67,8 +68,7 @@ def assert_same(layer, monkeypatch, call, names=None) -> None:
 @pytest.mark.parametrize("name", FUSED)
 def test_every_cell(name, monkeypatch):
     """Memory handed to kernels is NaN: any read before a write would show."""
-    original = memory.empty
-    monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(float("nan")))
+    monkeypatch.setattr(memory, "empty", nan_filled)
     layer = made(name)
     assert_same(layer, monkeypatch, call(layer))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -20,6 +18,7 @@ from recurra.graph import cell, sigmoid, tanh
 from recurra.graph.facts import below
 from support.checks import features
 from support.random_cells import random_cells
+from support.rooms import nan_filled
 
 SIZES = {"P": 5, "I_y": 4}
 T, B, I, H = 5, 3, 4, 6
@@ -284,8 +283,7 @@ def test_a_layer_that_was_made_in_inference_mode(backend):
 
 
 def test_memory_is_written_before_it_is_read(monkeypatch):
-    original = memory.empty
-    monkeypatch.setattr(memory, "empty", lambda *a: original(*a).fill_(math.nan))
+    monkeypatch.setattr(memory, "empty", nan_filled)
     for name in ("gru_reset_before", "lstm_layernorm", "lstm_projection"):
         stream = layer_of(name, layers=1, h=19).stream(B)
         found = stepped(stream, torch.randn(3, B, I, dtype=torch.float64))

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.gradient_plan import gradient_plan
+from support.rooms import instead
 
 PAGE = mmap.PAGESIZE
 NAN = 0xFF  # in every byte: NaN in float32 and in float64
@@ -172,7 +173,7 @@ def guards(layout: str) -> Iterator[None]:
         return [block.data_ptr() for block in held]
 
     with pytest.MonkeyPatch.context() as patch, _Guards(layout):
-        patch.setattr(memory, "empty", room)
+        patch.setattr(memory, "empty", instead(room))
         patch.setattr(memory, "work", work)
         forget_plans()  # they know the strides of memory
         yield

@@ -1,8 +1,9 @@
 """A graph over time: the backends that run it, and the choice; no cell is known by name here."""
 
-from recurra.backends.backend import Backend, Given
+from recurra.backends.backend import Backend, Given, Shortcut
 from recurra.backends.choice import Choice, choose, choose_convolution
 from recurra.backends.cpu.memory import release_memory
+from recurra.backends.observed import holds_values, observed, transformed
 from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
@@ -11,10 +12,14 @@ __all__ = [
     "Backend",
     "Choice",
     "Given",
+    "Shortcut",
     "Stepwise",
     "Weights",
     "choose",
     "choose_convolution",
+    "holds_values",
+    "observed",
     "release_memory",
     "run",
+    "transformed",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,6 +36,30 @@ class Given:
     states: tuple[Tensor, ...]
 
 
+class Shortcut(ABC):
+    """Runs a graph for calls of one form: the weights of one place, T, B, x and states."""
+
+    @abstractmethod
+    def fits(self, stored: Sequence[Tensor]) -> bool:
+        """Whether stored weights have the form for which this was made.
+
+        Args:
+            stored: the tensors of `Weights.stacks`.
+        """
+
+    @abstractmethod
+    def run(
+        self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output (T, B, size) and the states after the last step, each (1, B, size).
+
+        Args:
+            x: (T, B, I), without gaps.
+            stored: weights that fit.
+            states: before the first step, each (B, size), without gaps.
+        """
+
+
 class Backend(ABC):
     """One way to run a graph over time.
 
@@ -64,6 +88,16 @@ class Backend(ABC):
 
         Behind the states come the sequences of `graph.shown`, each (T, B, size).
         """
+
+    def shortcut(self, graph: Graph, weights: Weights, given: Given) -> Shortcut | None:
+        """What runs calls of this form with less around them; None if there is nothing.
+
+        Args:
+            graph: one that the backend does not refuse, with x as its only sequence.
+            weights: without any that are fixed.
+            given: a call, its tensors without gaps.
+        """
+        return None
 
     def details(
         self,

@@ -8,6 +8,7 @@ product enters first becomes part of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from recurra.backends.backend import Given
 from recurra.backends.rules import RULES
-from recurra.backends.weights import Weights
+from recurra.backends.weights import Taken, Weights
 from recurra.graph import Expression, Graph
 from recurra.graph.facts import Variation, uses, variation
 from recurra.graph.operations import ELEMENTWISE
@@ -27,7 +28,22 @@ Instruction = tuple[Callable[..., Any], tuple[int, ...], int | tuple[int, ...]]
 Program = list[Instruction]
 Nodes = tuple[Expression, ...]
 
-_WEIGHTS, _GIVEN = 0, 1  # slots that hold no tensor
+WEIGHTS, GIVEN = 0, 1  # slots that hold no tensor
+
+
+@dataclass(frozen=True)
+class Read:
+    """An instruction that takes a sequence.
+
+    Attributes:
+        name: of the sequence.
+    """
+
+    name: str
+
+    def __call__(self, given: Given) -> Tensor:
+        """(T, B, size)."""
+        return given.sequences[self.name]
 
 
 class Plan:
@@ -89,12 +105,12 @@ class Plan:
     def blank(self, weights: Weights, given: Given) -> list[Any]:
         """The slots of one call, with what is not computed."""
         values: list[Any] = [None] * self.slots
-        values[_WEIGHTS], values[_GIVEN] = weights, given
+        values[WEIGHTS], values[GIVEN] = weights, given
         return values
 
     def with_given(self, values: list[Any], given: Given) -> list[Any]:
         """A copy of the slots of a call, for other things given."""
-        return [values[_WEIGHTS], given, *values[_GIVEN + 1 :]]
+        return [values[WEIGHTS], given, *values[GIVEN + 1 :]]
 
     def size(self, letter: str, weights: Weights, given: Given) -> int:
         """The number behind a size letter, read off the states, inputs or weights of a call."""
@@ -116,7 +132,7 @@ class Plan:
         if self.varies[node] is not Variation.CONSTANT:
             return slot
         rows = self._free()
-        self.constant.append((_for_each_row, (_GIVEN, slot), rows))
+        self.constant.append((_for_each_row, (GIVEN, slot), rows))
         return rows
 
     def _free(self) -> int:
@@ -142,10 +158,10 @@ class Plan:
             sources = tuple(self._slot(arg, level) for arg in node.args)
             if node.op == "spread":
                 function = self._spread(str(node.attribute))
-                sources = (_WEIGHTS, _GIVEN, *sources)
+                sources = (WEIGHTS, GIVEN, *sources)
             elif all(arg.op == "constant" for arg in node.args):
                 function = _of_numbers(function)
-                sources = (_GIVEN, *sources)
+                sources = (GIVEN, *sources)
             self._program(level).append((function, sources, self._new(node)))
 
     def _aligned(self, node: Expression) -> Callable[..., Any]:
@@ -170,11 +186,11 @@ class Plan:
         if node.op == "constant":
             self.constant.append((lambda value=name: value, (), self._new(node)))
         elif node.op in ("parameter", "fixed"):
-            self.constant.append((lambda weights: weights[name], (_WEIGHTS,), self._new(node)))
+            self.constant.append((Taken((name,)), (WEIGHTS,), self._new(node)))
         elif node.op == "input":
-            self.parallel.append((lambda given: given.sequences[name], (_GIVEN,), self._new(node)))
+            self.parallel.append((Read(name), (GIVEN,), self._new(node)))
         elif node.op == "given":
-            take = (lambda given: given.per_row[name].unsqueeze(0), (_GIVEN,), self._new(node))
+            take = (lambda given: given.per_row[name].unsqueeze(0), (GIVEN,), self._new(node))
             self.parallel.append(take)
 
     def _slot(self, key: Expression | Nodes, level: Variation) -> int:
@@ -277,11 +293,7 @@ class Plan:
             return self.at[nodes]
         if all(node.op == "parameter" for node in nodes):
             names = tuple(str(node.attribute) for node in nodes)
-            stack: Instruction = (
-                lambda weights: weights.stacked(names),
-                (_WEIGHTS,),
-                self._new(nodes),
-            )
+            stack: Instruction = (Taken(names), (WEIGHTS,), self._new(nodes))
         else:
             sources = tuple(self._slot(node, Variation.CONSTANT) for node in nodes)
             stack = (lambda *parts: torch.cat(parts), sources, self._new(nodes))
@@ -294,7 +306,7 @@ class Plan:
             return nodes[0]
         if nodes not in self.at:
             sources = tuple(self._slot(node, Variation.PARALLEL) for node in nodes)
-            self.parallel.append((_side_by_side, (_GIVEN, *sources), self._new(nodes)))
+            self.parallel.append((_side_by_side, (GIVEN, *sources), self._new(nodes)))
         return nodes
 
     def _spread(self, letter: str) -> Callable[..., Tensor]:

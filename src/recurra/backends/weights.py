@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -43,6 +44,21 @@ class Weights:
         return torch.cat([self[name] for name in names])
 
 
+@dataclass(frozen=True)
+class Taken:
+    """An instruction that takes weights, several of them under one another.
+
+    Attributes:
+        names: of the weights.
+    """
+
+    names: tuple[str, ...]
+
+    def __call__(self, weights: Weights) -> Tensor:
+        """The weights in one tensor."""
+        return weights[self.names[0]] if len(self.names) == 1 else weights.stacked(self.names)
+
+
 @lru_cache(maxsize=512)
 def _stacks_of(stacks: tuple[tuple[str, ...], ...], names: tuple[str, ...]) -> tuple[int, ...]:
     """The stacks that hold these names and no others, in this order; none if some hold a part."""
@@ -56,7 +72,8 @@ def _member(members: tuple[str, ...], tensor: Tensor, name: str) -> Tensor:
 
 
 def _total(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
+    """The sum of the parts of a weight."""
+    found = parts[0]
     for part in parts[1:]:
-        total = total + part
-    return total
+        found = found + part
+    return found

@@ -22,6 +22,7 @@ from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.options import given_names, probability, variant, zoneout_rates
 from recurra.nn.pieces import Result, in_pieces
 from recurra.nn.sequence import Lengths, Sequences, enter
+from recurra.nn.shortcuts import Shortcuts
 from recurra.nn.state import State, each
 from recurra.nn.stream import Stream
 from recurra.nn.visitor import Place, added_inputs, begin, go_on, rewritten, tell
@@ -130,6 +131,7 @@ class Recurrent(Weighted):
         if checkpoint_every is not None:
             count("checkpoint_every", checkpoint_every)
         self.checkpoint_every = checkpoint_every
+        self._shortcuts = Shortcuts()
 
     def forward(
         self,
@@ -164,6 +166,11 @@ class Recurrent(Weighted):
         Under `torch.autocast` x and the states may have any floating format. Products of inputs are
         then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
+        plain = lengths is None and reset is None and inputs is None
+        if plain and not torch.compiler.is_compiling():
+            found = self._shortcuts.run(self, x, state)
+            if found is not None:
+                return found
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
         self.check_dtype(sequences.x)
         if _under_autocast(sequences.x.device):
@@ -176,6 +183,19 @@ class Recurrent(Weighted):
         output, after = self._layers(call, before)
         go_on(self.visitors, sequences.x.shape[0])  # `len` would fix T in what is exported
         return door.out(output), starting.join(after, door.batched)
+
+    @property
+    def has_options(self) -> bool:
+        """Whether anything but the cell and dropout between layers acts on a call now."""
+        return bool(
+            self.visitors
+            or self.bidirectional
+            or self.residual
+            or self.zoneout
+            or self.learn_initial_state
+            or (self.training and (self.input_dropout or self.recurrent_dropout))
+            or self.checkpoint_every
+        )
 
     def _in_own_format(
         self, sequences: Sequences, state: State | None, inputs: Mapping[str, Tensor] | None

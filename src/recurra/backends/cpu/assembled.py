@@ -137,10 +137,6 @@ class Later:
                     if source.is_product
                     else {mine[0]: d}
                 )
-        for number, one in enumerate(taken.split.backward.constants, taken.constants_from):
-            if number in self.numbers and one is not None:
-                total = tensor_at(self.rooms[one], tensors).sum((0, 1))
-                new[number] = total.reshape(given[number].shape)
         for number, stack in enumerate(taken.split.stacks, taken.matrices_from):
             if number in self.numbers:
                 new[number] = self._of_stack(*stack, tensors).view(given[number].shape)

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from recurra.backends.backend import Backend, Given
+from recurra.backends.backend import Backend, Given, Shortcut
 from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import by_length
 from recurra.backends.cpu.explanation import details
@@ -16,6 +16,8 @@ from recurra.backends.cpu.operands import Operands, operands, part, text_of
 from recurra.backends.cpu.operators import recurrence
 from recurra.backends.cpu.plain import in_the_loop
 from recurra.backends.cpu.product import BITS
+from recurra.backends.cpu.shortcut import CpuShortcut
+from recurra.backends.observed import transformed
 from recurra.backends.reference import execute, masked, without_padding
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
@@ -46,7 +48,7 @@ class Cpu(Backend):
             return f"it runs on a CPU, not on {device.type}"
         if dtype not in BITS:
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
-        if _transformed():
+        if transformed():
             return "PyTorch is tracing or transforming this call"
         if why := has_no_kernel(graph):
             return why
@@ -63,6 +65,11 @@ class Cpu(Backend):
         if torch.compiler.is_compiling():  # how many rows there are is not known yet
             return _run_masked(graph, weights, given)
         return _run_ragged(graph, weights, given)
+
+    def shortcut(self, graph: Graph, weights: Weights, given: Given) -> Shortcut | None:
+        """See `Backend.shortcut`."""
+        found = CpuShortcut(text_of(graph), weights, given)
+        return found if found.is_good else None
 
     def details(
         self,
@@ -185,12 +192,3 @@ def has_no_kernel(graph: Graph) -> str | None:
     if scalar is not None:
         return f"the state {scalar.attribute} is a scalar; kernels carry vectors, one value a unit"
     return None
-
-
-def _transformed() -> bool:
-    """Whether PyTorch traces, vectorises or differentiates forward what runs."""
-    return (
-        torch._C._get_tracing_state() is not None
-        or torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-    )

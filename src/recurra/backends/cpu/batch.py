@@ -54,6 +54,11 @@ class Dense:
         """The first two dimensions of a sequence."""
         return self.steps, self.rows
 
+    @property
+    def front(self) -> tuple[int, int]:
+        """(dimension, count): what a history has in front of the state after each step."""
+        return 0, 1
+
     def slots(self, size: int, history: bool) -> tuple[int, int, int]:
         """The shape of a state's slots."""
         return self.steps + 1 if history else 2, self.rows, size
@@ -151,6 +156,11 @@ class Ragged:
     def _last_of_two(self) -> Integers:
         """The same among two slots."""
         return (self._lengths & 1) * self.rows + np.arange(self.rows)
+
+    @property
+    def front(self) -> tuple[int, int]:
+        """(dimension, count): what a history has in front of the state after each step."""
+        return 1, self.rows
 
     def slots(self, size: int, history: bool) -> tuple[int, int, int]:
         """The shape of a state's slots."""

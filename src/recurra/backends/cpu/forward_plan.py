@@ -13,12 +13,12 @@ from recurra.graph import Expression
 
 @lru_cache(maxsize=256)
 def inference_plan(key: Key) -> Plan:
-    """It makes the outputs, each as a state's history or as a sequence, then the last states."""
+    """It makes the outputs, then the last states."""
     call = Call(key)
     made, taken = call.made, call.operands
     sizes = _state_sizes(call)
     outputs = [
-        made.new(_sequence(call, node) if state is None else call.batch.slots(sizes[state], True))
+        made.new(_sequence(call, node), (0, 0) if state is None else call.batch.front)
         for node, state in zip(taken.outputs, taken.output_states, strict=True)
     ]
     lasts = [made.new((call.batch.rows, size)) for size in sizes]
@@ -109,4 +109,4 @@ def _closed(
     for last, (span, history) in zip(lasts, slots, strict=True):
         call.batch.leave(sheet, last, span, history)
     sheet.close()
-    return Plan(call, sheet)
+    return Plan("training" if training else "inference", call, sheet)

@@ -27,12 +27,7 @@ def inference(
         lengths: (B,), if rows end.
     """
     given = _regular(tensors, graph)
-    plan = inference_plan(_key(given, graph, steps, lengths))
-    made = plan.run(given)
-    for number, state in enumerate(plan.call.operands.output_states):
-        if state is not None:
-            made[number] = plan.call.batch.after(made[number])
-    return made
+    return inference_plan(_key(given, graph, steps, lengths)).run(given)
 
 
 def training(

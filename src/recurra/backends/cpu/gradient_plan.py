@@ -90,13 +90,16 @@ class _Writer:
                 self._plan_matrix(sheet, stack)
             for source in sources:
                 self._plan_source(sheet, self.operands.sources[source])
+            for number, one in self._constants.items():
+                if number in self.direct:
+                    sheet.sum_rows(self.direct[number], self.rooms[one].flat())
             self._add_weights(sheet)
             for source in sources:
                 self._add_sequence(sheet, self.operands.sources[source])
         sheet.close()
         later = Later(call, self.values, self.rooms, rest)
         direct = {number: call.made.number(span) for number, span in self.direct.items()}
-        return GradientPlan(Plan(call, sheet), direct, later)
+        return GradientPlan(Plan("gradients", call, sheet), direct, later)
 
     @property
     def _differentiable(self) -> tuple[bool, ...]:
@@ -106,6 +109,7 @@ class _Writer:
         """The numbers of the tensors whose gradients need nothing but kernels."""
         taken = self.operands
         numbers = [taken.matrices_from + stack for stack in stacks]
+        numbers += self._constants
         numbers += [number for k in sources for number in taken.sources[k].numbers]
         first = len(taken.taken)
         numbers += range(first, first + len(taken.split.graph.states))
@@ -150,6 +154,12 @@ class _Writer:
             and not any(p.gradient in self._back.clocks for p in products.values())
             and all(p.gradient in self._stored for p in products.values())
         )
+
+    @property
+    def _constants(self) -> dict[int, Expression]:
+        """For each constant that gets a gradient, what every step and row adds to it."""
+        numbers = enumerate(self._back.constants, self.operands.constants_from)
+        return {number: one for number, one in numbers if one is not None}
 
     @cached_property
     def _wanted_sources(self) -> list[int]:

@@ -7,10 +7,11 @@ whatever the number of threads. After Goto & van de Geijn 2008, ACM TOMS 34 (3).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.left_side import LeftSide
 from recurra.backends.cpu.loops import loop, share, smaller
 from recurra.backends.cpu.packing import pack_function
 from recurra.backends.cpu.product_tiles import ProductTiles, Values, function
@@ -32,8 +33,8 @@ class Matmul:
     """Writes result (rows, columns) = left (rows, depth) @ right (depth, columns) + bias.
 
     The left side has left_k == 1 and is read where it is (direct), or it has left_row == 1 and is
-    packed while its tiles meet the first panel; on the way the sums of its rows are taken, if they
-    are asked for. Where the result has begun, the product is added to what it holds, in the place
+    packed, a block of tiles at a time; on the way the sums of its rows are taken, if they are asked
+    for. Where the result has begun, the product is added to what it holds, in the place
     of the bias; sums are not asked for then. A packed left side may meet a second right side, with
     a result of its own: it is then packed once for both.
 
@@ -47,7 +48,9 @@ class Matmul:
         self.module, self.form = module, form
         self.rows, self.vectors = shape_of_tile(1, accumulators, accumulators)
         self.width = self.vectors * form.lanes  # columns of a panel
+        self._line = 64 // form.size  # numbers of a cache line
         self._tiles = ProductTiles(module, form, self.rows, self.vectors)
+        self._left = LeftSide(module, form, self.rows)
         self._write_share()
 
     def memory_of_a_member(
@@ -57,7 +60,7 @@ class Matmul:
         if direct:
             return 0, piece * self.width
         panels = sum(-(-count // self.width) for count in columns)
-        return _BLOCK * piece * self.rows, panels * self.width * piece
+        return _BLOCK * (piece * self.rows + self._line), panels * self.width * piece
 
     def _write_share(self) -> None:
         """The part of a product that falls to one member of a team."""
@@ -120,9 +123,9 @@ class Matmul:
 
         def block(b: ir.IRBuilder, first: ir.Value) -> None:
             end = smaller(b, b.add(first, index(_BLOCK)), high)
-            self._begin(b, at, first, end)
-            for side, column in zip(sides, (index(self.width), index(0)), strict=True):
-                self._meet(b, side, first, end, column)
+            self._pack_left(b, at, first, end)
+            for side in sides:
+                self._meet(b, side, first, end)
 
         loop(b, low, high, _BLOCK, block, "blocks")
 
@@ -135,35 +138,31 @@ class Matmul:
         other = {name: at[second] for name, second in zip(SIDE, SECOND, strict=True)}
         return at | other | {"packed_right": packed}
 
-    def _begin(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
-        """A block of rows meets the first panel and is packed on the way."""
+    def _pack_left(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
+        """A block of rows: its whole tiles, then the rows after them, if there are some."""
+        row = b.mul(first, index(self.rows))
+        there = b.sdiv(b.sub(at["rows"], row), index(self.rows))
+        tiles = smaller(b, b.sub(end, first), there)
+        begun = b.icmp_signed("!=", at["k"], index(0))
+        asked = b.icmp_signed("!=", at["asked"], index(0))
 
-        def tile(b: ir.IRBuilder, number: ir.Value) -> None:
-            row, place = b.mul(number, index(self.rows)), b.sub(number, first)
+        def places(row: ir.Value) -> tuple[ir.Value, ir.Value]:
             offset = b.add(row, b.mul(at["k"], at["left_k"]))
             left = b.gep(at["left"], [offset], source_etype=self.form.scalar)
-            to = self._tile_of_block(b, at, place)
-            sums = b.gep(at["sums"], [row], source_etype=self.form.scalar)
-            whole = b.icmp_signed("<=", b.add(row, index(self.rows)), at["rows"])
-            with b.if_else(whole) as (packing, packed):
-                with packing:
-                    given = [to, sums, at["asked"]]
-                    strides = index(1), at["left_k"]
-                    ahead = self._ahead(b, at, index(0), place)
-                    self._call_tile(b, at, row, index(0), index(0), left, strides, ahead, given)
-                with packed:
-                    given = [to, left, at["left_k"], at["now"], b.sub(at["rows"], row), sums]
-                    begun = b.add(at["k"], at["begun"])  # as the tiles that pack by themselves
-                    b.call(self._tiles.pack_left, [*given, at["asked"], begun])
-                    strides = index(1), index(self.rows)
-                    self._call_tile(b, at, row, index(0), index(0), to, strides, to)
+            return left, b.gep(at["sums"], [row], source_etype=self.form.scalar)
 
-        loop(b, first, end, 1, tile, "begin_tiles")
+        left, sums = places(row)
+        given = [at["packed_left"], self._tile_size(b, at), left, at["left_k"], at["now"], tiles]
+        b.call(self._left.whole, [*given, sums, asked, begun])
+        with b.if_then(b.icmp_signed("<", tiles, b.sub(end, first))):
+            row = b.add(row, b.mul(tiles, index(self.rows)))
+            left, sums = places(row)
+            to = self._tile_of_block(b, at, tiles)
+            given = [to, left, at["left_k"], at["now"], b.sub(at["rows"], row)]
+            b.call(self._left.rest, [*given, sums, asked, begun])
 
-    def _meet(
-        self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value, column: ir.Value
-    ) -> None:
-        """A packed block of rows meets all panels of a right side from a column on."""
+    def _meet(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
+        """A packed block of rows meets all panels of a right side."""
 
         def panel(b: ir.IRBuilder, column: ir.Value) -> None:
             def tile(b: ir.IRBuilder, number: ir.Value) -> None:
@@ -175,7 +174,7 @@ class Matmul:
 
             loop(b, first, end, 1, tile, "tiles")
 
-        loop(b, column, at["columns"], self.width, panel, "panels")
+        loop(b, index(0), at["columns"], self.width, panel, "panels")
 
     def _ahead(self, b: ir.IRBuilder, at: Values, column: ir.Value, tile: ir.Value) -> ir.Value:
         """What a tile fetches of the next panel: the first tiles of a block fetch all of it."""
@@ -225,7 +224,8 @@ class Matmul:
     # The left side, packed
 
     def _tile_size(self, b: ir.IRBuilder, at: Values) -> ir.Value:
-        return b.mul(at["piece"], index(self.rows))
+        """From one tile to the next: not a power of two, at which few of them share a cache."""
+        return b.add(b.mul(at["piece"], index(self.rows)), index(self._line))
 
     def _tile_of_block(self, b: ir.IRBuilder, at: Values, number: ir.Value) -> ir.Value:
         offset = b.mul(number, self._tile_size(b, at))
@@ -243,7 +243,6 @@ class Matmul:
         left: ir.Value,
         strides: tuple[ir.Value, ir.Value],
         ahead: ir.Value,
-        packing: Sequence[ir.Value] = (),
     ) -> None:
         """One tile of the result.
 
@@ -253,7 +252,6 @@ class Matmul:
             slot: column that the packed panel begins with.
             left, strides: where the tile's rows begin, from one row and one element to the next.
             ahead: memory from which the tile fetches a cache line for each k, see `fetching`.
-            packing: of a tile that packs what it reads: where it goes, sums, whether to write them.
         """
         scalar = self.form.scalar
         offset = b.add(b.mul(row, at["result_row"]), column)
@@ -263,10 +261,10 @@ class Matmul:
         count = smaller(b, index(self.rows), b.sub(at["rows"], row))
         vectors, last = self._vectors(b, at, column)
         arguments = [result, at["result_row"], left, *strides, count]
-        arguments += [packed, at["now"], bias, last, b.add(at["k"], at["begun"]), ahead, *packing]
+        arguments += [packed, at["now"], bias, last, b.add(at["k"], at["begun"]), ahead]
         done = b.append_basic_block("tile_done")
         choose = b.switch(vectors, done)
-        for n, tile in enumerate(self._tiles.packing if packing else self._tiles.plain, 1):
+        for n, tile in enumerate(self._tiles.tiles, 1):
             with b.goto_block(case := b.append_basic_block(f"vectors_{n}")):
                 b.call(tile, arguments)
                 b.branch(done)

@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.backends.observed import holds_values
+
 _LINE = 64  # bytes of a cache line, at whose beginning every block starts
 _SMALL = 2**16  # bytes below which torch's own allocation is as good
 _MOST = 2**29  # bytes kept at most
@@ -48,24 +50,36 @@ class _Lent(np.ndarray[Any, np.dtype[Any]]):
             _give_back(self.block)
 
 
-def empty(like: Tensor, *shape: int) -> Tensor:
-    """As `like.new_empty(shape)`, from memory that an earlier call gave back, if there is some."""
-    count = math.prod(shape) * like.element_size()
-    if count < _SMALL or like.dtype not in _TYPES:
-        return like.new_empty(shape)  # torch aligns too
-    block = _take(count)
-    lent = _Lent(shape, _TYPES[like.dtype], block)
-    lent.block = block
-    return torch.from_numpy(lent)
+def empty(like: Tensor, *shape: int, front: tuple[int, int] = (0, 0)) -> Tensor:
+    """As `like.new_empty(shape)`, from memory that an earlier call gave back, if there is some.
+
+    Args:
+        like: a tensor of the same number format.
+        shape: of the tensor.
+        front: (dimension, count) of what there is memory for in front of the tensor: it is all but
+            the first `count` of a larger one.
+    """
+    kind = _TYPES.get(like.dtype)
+    if kind is None:
+        return like.new_empty(shape)
+    dimension, more = front
+    if more:
+        shape = (*shape[:dimension], shape[dimension] + more, *shape[dimension + 1 :])
+    size = math.prod(shape) * like.element_size()
+    if size < _SMALL:  # one way to make a tensor: the first use of another one waits for memory
+        whole = np.empty(shape, kind)
+    else:
+        block = _take(size)
+        whole = lent = _Lent(shape, kind, block)
+        lent.block = block
+    if more:
+        whole = whole[more:] if not dimension else whole[:, more:]
+    return torch.from_numpy(whole)
 
 
 def in_memory(tensor: Tensor) -> Tensor:
-    """The tensor, copied if its memory does not hold its values.
-
-    PyTorch only notes of some views that they are negated (the imaginary part of a conjugate), and
-    of some gradients that they are 0.
-    """
-    return tensor.clone() if tensor.is_neg() or tensor._is_zerotensor() else tensor
+    """The tensor, copied if its memory does not hold its values."""
+    return tensor if holds_values(tensor) else tensor.clone()
 
 
 def work(*sizes: int) -> list[int]:

@@ -7,8 +7,9 @@ gradients are recorded. A graph goes in as text, so that an exported program hol
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,11 +17,14 @@ from torch import Tensor
 from recurra.backends.cpu import fused
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
-from recurra.backends.cpu.product import vectorised
+from recurra.backends.cpu.plans import Plan
+from recurra.backends.cpu.product import PLAIN, vectorised
+from recurra.backends.cpu.row_blocks import RowBlocks
+from recurra.backends.observed import observed
 from recurra.backends.said import say_once
 from recurra.graph import Expression
 
-_PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
+_FEW = 2**14  # numbers
 LIBRARY = torch.library.Library("recurra", "DEF")
 _HOW = "str graph, SymInt steps, Tensor? lengths=None"
 LIBRARY.define(f"recurrence(Tensor[] tensors, {_HOW}) -> Tensor[]")
@@ -53,7 +57,7 @@ def recurrence(
         found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
         return found
     if _records(tensors):
-        return list(Recurrence.apply(graph, steps, lengths, *tensors))
+        return list(Recurrence.apply(Way(graph, steps, lengths), *tensors))
     return fused.inference(tensors, graph, steps, lengths)
 
 
@@ -67,12 +71,7 @@ def _alone(tensors: Sequence[Tensor]) -> bool:
 
     Then they are called as functions. Through PyTorch's dispatcher, each takes a while to begin.
     """
-    return (
-        not torch._C._len_torch_dispatch_stack()
-        and not torch.compiler.is_compiling()
-        and not torch._C._autograd._profiler_enabled()
-        and all(type(tensor) in _PLAIN for tensor in tensors)
-    )
+    return not observed() and all([type(tensor) in PLAIN for tensor in tensors])
 
 
 def _kernel(*given: Any) -> list[Tensor]:
@@ -112,6 +111,11 @@ def _after(slots: Tensor, tensors: Sequence[Tensor], ragged: bool) -> Tensor:
     return slots[:, tensors[-1].shape[0] :] if ragged else slots[1:]
 
 
+def _apart(view: Tensor) -> Tensor:
+    """Room in the form of a view, but by itself."""
+    return view.new_empty_strided(view.shape, view.stride())
+
+
 def _sequence(
     taken: Operands,
     node: Expression,
@@ -132,7 +136,7 @@ def _output_shapes(
     return [
         _sequence(taken, node, tensors, steps, lengths)
         if state is None
-        else _after(_slots(states[state], tensors, steps, ragged), tensors, ragged)
+        else _apart(_after(_slots(states[state], tensors, steps, ragged), tensors, ragged))
         for node, state in zip(taken.outputs, taken.output_states, strict=True)
     ]
 
@@ -178,69 +182,134 @@ def _gradient_shapes(
     return [t.new_empty(t.shape) for t, has, asked in given if has and asked]
 
 
+class Way(NamedTuple):
+    """How a recurrence runs.
+
+    Attributes:
+        graph: see `recurrence`.
+        steps: T.
+        lengths: see `recurrence`.
+        plan: the `training_plan` of the tensors, where it is known already.
+        blocks: how the tensors are put together from what is given; None: they are given.
+    """
+
+    graph: str
+    steps: int
+    lengths: Tensor | None
+    plan: Plan | None = None
+    blocks: RowBlocks | None = None
+
+    def tensors(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The tensors of the recurrence."""
+        return inputs if self.blocks is None else self.blocks.tensors(inputs)
+
+    def made_of(self, inputs: Sequence[Tensor], made: Iterable[Tensor]) -> Sequence[Tensor]:
+        """The same, where those are known that are no input as it is."""
+        if self.blocks is None:
+            return inputs
+        rest = iter(made)
+        return [next(rest) if k is None else inputs[k] for k in self.blocks.whole]
+
+
 class Recurrence(torch.autograd.Function):
-    """(graph, T, lengths, tensors) -> (outputs, last states), differentiable."""
+    """(way, inputs) -> (outputs, last states), differentiable."""
 
     @staticmethod
-    def forward(
-        ctx: Any, graph: str, steps: int, lengths: Tensor | None, *tensors: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, way: Way, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Run forward and keep what the backward direction reads."""
-        run = fused.training if _alone(tensors) else torch.ops.recurra.recurrence_training.default
-        results = run(tensors, graph, steps, lengths)
+        graph, steps, lengths, plan, blocks = way
+        tensors = way.tensors(inputs)
+        if plan is not None:
+            results = plan.run(tensors)
+        elif _alone(tensors):
+            results = fused.training(tensors, graph, steps, lengths)
+        else:
+            given = tensors, graph, steps, lengths
+            results = torch.ops.recurra.recurrence_training.default(*given)
         taken = operands(graph)
         states = len(taken.split.graph.states)
         last = states + taken.output_states.count(None)
-        ctx.given, ctx.counts = (graph, steps, lengths), (len(tensors), len(taken.outputs))
-        ctx.save_for_backward(*tensors, *results[:last], *results[last + states :])
+        whole = [] if blocks is None else blocks.whole
+        made = [tensor for tensor, k in zip(tensors, whole, strict=False) if k is None]
+        ctx.way, ctx.counts = way, (len(inputs), len(made), len(taken.outputs))
+        ctx.save_for_backward(*inputs, *made, *results[:last], *results[last + states :])
         others = iter(results[states:last])
         outputs = [
             next(others) if state is None else _after(results[state], tensors, lengths is not None)
             for state in taken.output_states
         ]
-        return *outputs, *results[last : last + states]
+        found = *outputs, *results[last : last + states]
+        ctx.shapes = [value.shape for value in found]
+        ctx.set_materialize_grads(False)
+        return found
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *d: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients for everything that needs one; PyTorch's if they are to be differentiated."""
         saved = ctx.saved_tensors  # once: a checkpoint computes them when they are asked for
-        count, given_out = ctx.counts
-        tensors, kept = saved[:count], saved[count:]
+        count, more, given_out = ctx.counts
+        way, inputs, kept = ctx.way, saved[:count], saved[count + more :]
+        gradients = _with_zeros(d, ctx.shapes, saved[0])
         if torch.is_grad_enabled() or vectorised(gradients):
             with torch.enable_grad():
-                return (None, None, None, *_plain_gradients(ctx, tensors, gradients))
-        wanted = ctx.needs_input_grad[3:]
+                return None, *_plain_gradients(way, inputs, gradients)
+        asked = ctx.needs_input_grad[1:]
+        wanted = asked if way.blocks is None else way.blocks.wanted(asked)
         alone = _alone(gradients)
         run = fused.gradients if alone else torch.ops.recurra.recurrence_backward.default
+        tensors = way.made_of(inputs, saved[count : count + more])
         given = (gradients[:given_out], gradients[given_out:], wanted)
-        found = iter(run(tensors, kept, *given, *ctx.given))
-        reached = operands(ctx.given[0]).differentiable
-        pairs = zip(reached, wanted, strict=True)
-        return (None, None, None, *(next(found) if has and asked else None for has, asked in pairs))
+        rest = iter(run(tensors, kept, *given, *way[:3]))
+        pairs = zip(operands(way.graph).differentiable, wanted, strict=True)
+        found = [next(rest) if has and one else None for has, one in pairs]
+        return None, *(found if way.blocks is None else way.blocks.gradients(found, asked))
+
+
+def _with_zeros(
+    gradients: Sequence[Tensor | None], shapes: Sequence[torch.Size], like: Tensor
+) -> tuple[Tensor, ...]:
+    """The gradients; 0 for what nobody has used."""
+    alone = not observed()
+    return tuple(
+        [
+            d if d is not None else _zeros(shape, like.dtype) if alone else like.new_zeros(shape)
+            for d, shape in zip(gradients, shapes, strict=True)
+        ]
+    )
+
+
+def _zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    """Zeros that nobody changes; small ones are kept."""
+    few = shape.numel() <= _FEW
+    return _kept_zeros(shape, dtype) if few else torch.zeros(shape, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+def _kept_zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(shape, dtype=dtype)
 
 
 def _plain_gradients(
-    ctx: Any, tensors: Sequence[Tensor], gradients: tuple[Tensor, ...]
+    way: Way, inputs: Sequence[Tensor], gradients: tuple[Tensor, ...]
 ) -> tuple[Tensor | None, ...]:
-    graph, steps, lengths = ctx.given
-    taken = operands(graph)
+    taken = operands(way.graph)
     many = vectorised(gradients)
     what = "many gradients at once" if many else "second derivatives"
     how = "computes gradients in PyTorch, a Python loop over time"
     say_once(taken.graph.name, what, f"{how}: {what} are asked for")
-    results = plain(taken, steps, lengths, tensors)
-    wanted = [t for t in tensors if t.requires_grad]
+    results = plain(taken, way.steps, way.lengths, way.tensors(inputs))
+    wanted = [t for t in inputs if t.requires_grad]
     found = iter(
         torch.autograd.grad(results, wanted, gradients, create_graph=not many, allow_unused=True)
     )
-    return tuple(next(found) if t.requires_grad else None for t in tensors)
+    return tuple(next(found) if t.requires_grad else None for t in inputs)
 
 
 def _differentiable(
     tensors: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None = None
 ) -> list[Tensor]:
     if _records(tensors):
-        return list(Recurrence.apply(graph, steps, lengths, *tensors))
+        return list(Recurrence.apply(Way(graph, steps, lengths), *tensors))
     with torch._C._AutoDispatchBelowAutograd():
         found: list[Tensor] = torch.ops.recurra.recurrence.default(tensors, graph, steps, lengths)
     return found

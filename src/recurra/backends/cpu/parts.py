@@ -15,6 +15,7 @@ from functools import lru_cache
 import llvmlite.ir as ir
 import numpy as np
 
+from recurra.backends.cpu import threads
 from recurra.backends.cpu.barrier import write_barrier
 from recurra.backends.cpu.loops import VOID, loop, share, smaller
 from recurra.backends.cpu.target import Code, host, made_once
@@ -23,8 +24,10 @@ from recurra.backends.cpu.vectors import INT, POINTER, index
 LINES = 128  # bytes of waiting memory that one barrier takes: nothing else shares its cache lines
 PART = ("share", "table", "threads")  # what a part takes in a sheet
 HEAD = ("count", "parts", "waiting", "yield")  # what a sheet begins with
-MOVE = ("place", "base", "offset")  # see `_write_entries`
+MOVE = ("place", "base", "offset")  # see `_write_fill`
+CLOSED = ("blank", "moves", "bytes", "count", "team", *threads.TEAM)  # see `Sheet.close`
 ROWS = ("to", "to_row", "source", "source_row", "which", "rows", "bytes")  # see `_write_rows`
+_NOT_VOLATILE = ir.Constant(ir.IntType(1), 0)
 
 
 class _Waiting(threading.local):
@@ -65,17 +68,22 @@ def copy_rows() -> int:
 
 
 @lru_cache(maxsize=1)
-def enter() -> Callable[[object, object, int, object], None]:
-    """What enters addresses: (bases, moves, how many, sheet), see `_write_entries`."""
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
-    return kind(_code().address("enter"))
+def fill() -> Callable[[object, object, object], None]:
+    """What makes the sheet of a call: (closed sheet, bases, where), see `_write_fill`."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3)(_code().address("fill"))
+
+
+@lru_cache(maxsize=1)
+def launch() -> Callable[[object, object], None]:
+    """What makes the sheet of a call and runs it in OpenMP's team: (closed sheet, bases)."""
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 2)(_code().address("launch"))
 
 
 @made_once
 def _code() -> Code:
     module = ir.Module("parts")
-    _write_entries(module)
-    _write_turns(module, write_barrier(module))
+    fill = _write_fill(module)
+    _write_launch(module, fill, _write_turns(module, write_barrier(module)))
     _write_rows(module)
     return Code(str(module), host())
 
@@ -93,7 +101,7 @@ def _function(module: ir.Module, name: str) -> tuple[ir.Function, ir.IRBuilder]:
     return function, ir.IRBuilder(function.append_basic_block("entry"))
 
 
-def _write_turns(module: ir.Module, barrier: ir.Function) -> None:
+def _write_turns(module: ir.Module, barrier: ir.Function) -> ir.Function:
     """Each part by as many members as it wants; then all wait for one another."""
     function, b = _function(module, "in_turn")
     sheet, me, team = function.args
@@ -112,14 +120,24 @@ def _write_turns(module: ir.Module, barrier: ir.Function) -> None:
 
     loop(b, index(0), count, 1, part, "parts")
     b.ret_void()
+    return function
 
 
-def _write_entries(module: ir.Module) -> None:
-    """Each move says where an address goes in a sheet, its base, and the bytes from there."""
-    kind = ir.FunctionType(VOID, [POINTER, POINTER, INT, POINTER])
-    function = ir.Function(module, kind, "enter")
-    bases, moves, count, sheet = function.args
+def _write_fill(module: ir.Module) -> ir.Function:
+    """A copy of the blank sheet, with the addresses that a call has its own.
+
+    Each move says where an address goes in a sheet, its base, and the bytes from there. The first
+    base is the sheet itself.
+    """
+    kind = ir.FunctionType(VOID, [POINTER] * 3)
+    function = ir.Function(module, kind, "fill")
+    closed, bases, sheet = function.args
     b = ir.IRBuilder(function.append_basic_block("entry"))
+    names = ("blank", "moves", "bytes", "count")
+    blank, moves, size, count = (_field(b, closed, CLOSED.index(name)) for name in names)
+    moves = b.inttoptr(moves, POINTER)
+    b.call(_copying(module), [sheet, b.inttoptr(blank, POINTER), size, _NOT_VOLATILE])
+    b.store(b.ptrtoint(sheet, INT), bases, align=8)
 
     def move(b: ir.IRBuilder, number: ir.Value) -> None:
         first = b.mul(number, index(len(MOVE)))
@@ -129,6 +147,33 @@ def _write_entries(module: ir.Module) -> None:
 
     loop(b, index(0), count, 1, move, "moves")
     b.ret_void()
+    return function
+
+
+def _write_launch(module: ir.Module, fill: ir.Function, turns: ir.Function) -> None:
+    """A call: its sheet, on the stack of its thread, and the team that goes through the parts."""
+    function = ir.Function(module, ir.FunctionType(VOID, [POINTER] * 2), "launch")
+    closed, bases = function.args
+    b = ir.IRBuilder(function.append_basic_block("entry"))
+    size, team = (_field(b, closed, CLOSED.index(name)) for name in ("bytes", "team"))
+    sheet = b.alloca(INT, b.udiv(size, index(8)))
+    sheet.align = LINES
+    b.call(fill, [closed, bases, sheet])
+    with b.if_else(b.icmp_signed("==", team, index(1))) as (alone, together):
+        with alone:
+            b.call(turns, [sheet, index(0), index(1)])
+        with together:
+            places = [_field(b, closed, CLOSED.index(name)) for name in threads.TEAM]
+            threads.write_team(b, turns, sheet, team, places)
+    b.ret_void()
+
+
+def _copying(module: ir.Module) -> ir.Function:
+    """LLVM's copy of memory: (to, from, bytes, volatile)."""
+    name = "llvm.memcpy.p0.p0.i64"
+    known = module.globals.get(name)
+    kind = ir.FunctionType(VOID, [POINTER, POINTER, INT, ir.IntType(1)])
+    return known or ir.Function(module, kind, name)
 
 
 def _write_rows(module: ir.Module) -> None:
@@ -143,8 +188,7 @@ def _write_rows(module: ir.Module) -> None:
         _field(b, table, k) for k in range(len(ROWS))
     )
     low, high = share(b, rows, me, team)
-    kind = ir.FunctionType(VOID, [POINTER, POINTER, INT, ir.IntType(1)])
-    copy = ir.Function(module, kind, "llvm.memcpy.p0.p0.i64")
+    copy = _copying(module)
     numbered = b.icmp_signed("!=", which, index(0))
 
     def row(b: ir.IRBuilder, k: ir.Value) -> None:
@@ -157,7 +201,7 @@ def _write_rows(module: ir.Module) -> None:
         place.add_incoming(number, there)
         goal = b.inttoptr(b.add(to, b.mul(k, to_row)), POINTER)
         start = b.inttoptr(b.add(source, b.mul(place, source_row)), POINTER)
-        b.call(copy, [goal, start, size, ir.Constant(ir.IntType(1), 0)])
+        b.call(copy, [goal, start, size, _NOT_VOLATILE])
 
     loop(b, low, high, 1, row, "rows")
     b.ret_void()

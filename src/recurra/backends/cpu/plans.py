@@ -134,17 +134,26 @@ class Made:
 
     Attributes:
         shapes: of them.
+        fronts: what there is memory for in front of each, see `memory.empty`.
     """
 
     def __init__(self, dtype: torch.dtype, first: int) -> None:
         self._like, self._first = torch.empty(0, dtype=dtype), first
         self.shapes: list[tuple[int, ...]] = []
+        self.fronts: list[tuple[int, int]] = []
 
-    def new(self, shape: Sequence[int]) -> Span:
-        """One more."""
+    def new(self, shape: Sequence[int], front: tuple[int, int] = (0, 0)) -> Span:
+        """One more. The span begins with what lies in front of the tensor, see `memory.empty`."""
+        dimension, count = front
+        whole = list(shape)
+        if count:
+            whole[dimension] += count
         self.shapes.append(tuple(shape))
-        strides = memory.empty(self._like, *shape).stride()
-        return Span.of(self._first + len(self.shapes) - 1, shape, strides)
+        self.fronts.append(front)
+        strides = memory.empty(self._like, *shape, front=front).stride()
+        base = self._first + len(self.shapes) - 1
+        start = -count * strides[dimension] if count else 0
+        return Span(base, start, tuple(whole), strides)
 
     def number(self, span: Span) -> int:
         """Which of them a span lies in."""
@@ -156,22 +165,35 @@ class Plan:
     """How a call runs.
 
     Attributes:
+        what: "inference", "training" (forward, for gradients to come) or "gradients".
         call: what it was made for; it holds what the sheet has the addresses of.
         sheet: closed.
     """
 
+    what: str
     call: Call
     sheet: Sheet
 
-    def run(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """Run all parts on tensors; what was made."""
-        like = given[0]
-        made = [memory.empty(like, *shape) for shape in self.call.made.shapes]
+    def run(
+        self, given: Sequence[Tensor], shapes: Sequence[tuple[int, ...]] | None = None
+    ) -> list[Tensor]:
+        """Run all parts on tensors; what was made.
+
+        Args:
+            given: the tensors.
+            shapes: of what is made, where it is to have others, of as many numbers, than the plan
+                says.
+        """
+        like, rooms = given[0], self.call.made
+        made = [
+            memory.empty(like, *shape, front=front)
+            for shape, front in zip(shapes or rooms.shapes, rooms.fronts, strict=True)
+        ]
         if self.call.empty:
             for tensor in made:
                 tensor.zero_()
-        addresses = [tensor.data_ptr() for tensor in given]
-        addresses += [tensor.data_ptr() for tensor in made]
-        self.sheet.run(addresses + memory.work(*self.sheet.work))
+        addresses = [tensor.data_ptr() for tensor in (*given, *made)]
+        addresses += memory.work(*self.sheet.work)
+        self.sheet.run(addresses)
         memory.worked()
         return made

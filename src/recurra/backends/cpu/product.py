@@ -27,7 +27,7 @@ FORMATS = {bits: dtype for dtype, bits in BITS.items()}
 Form = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides of a matrix
 _ENDS = ("", "_2")  # of the names of the fields of a first and a second right side
 _PIECE = 768  # elements of the depth at a time, so that a packed panel stays in the second cache
-_PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
+PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 _SMALL = 2**17  # multiplications below which a second thread costs more than it saves
 
 
@@ -256,7 +256,7 @@ def _fits(*tensors: Tensor | None) -> bool:
     return (
         not torch.compiler.is_compiling()
         and all(
-            type(t) in _PLAIN
+            type(t) in PLAIN
             and t.dtype in BITS
             and t.device.type == "cpu"
             and t.numel()

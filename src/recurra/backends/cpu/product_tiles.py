@@ -1,12 +1,11 @@
-"""The functions of a large product: tiles of its result, and what packs its sides."""
+"""The functions of a large product: tiles of its result, and what packs its right side."""
 
 from __future__ import annotations
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.left_side import PackedTile
 from recurra.backends.cpu.loops import VOID, loop, smaller
-from recurra.backends.cpu.micro import Also, accumulate, fetching, prefetch
+from recurra.backends.cpu.micro import accumulate, fetching, prefetch
 from recurra.backends.cpu.vectors import INT, POINTER, Format, Vectors, index
 
 Values = dict[str, ir.Value]
@@ -23,31 +22,24 @@ class ProductTiles:
         vectors: of a row of a whole tile.
 
     Attributes:
-        plain: for 1, 2, ... vectors, the tile that reads a packed or direct left side.
-        packing: the same, packing its left side on the way.
-        pack_left: packs the last rows of the left side.
+        tiles: for 1, 2, ... vectors, the tile.
         copy_panel: packs a whole panel of a right side whose columns lie side by side.
     """
 
     def __init__(self, module: ir.Module, form: Format, rows: int, vectors: int) -> None:
         self.module, self.form, self.rows, self.vectors = module, form, rows, vectors
-        counts = range(1, vectors + 1)
-        self.plain = [self._tile(count, packs=False) for count in counts]
-        self.packing = [self._tile(count, packs=True) for count in counts]
-        self.pack_left = self._pack_left()
+        self.tiles = [self._tile(count) for count in range(1, vectors + 1)]
         self.copy_panel = self._copy_panel()
 
-    def _tile(self, vectors: int, packs: bool) -> ir.Function:
+    def _tile(self, vectors: int) -> ir.Function:
         """A tile of the result: it begins with the bias, or with what an earlier piece has left.
 
-        Rows beyond the last repeat it and are not stored. One that packs has all its rows.
+        Rows beyond the last repeat it and are not stored.
         """
         labels = (
             "result result_row left left_row left_k rows packed depth bias last_vector begun ahead"
         )
-        name = f"packing_tile_{vectors}" if packs else f"tile_{vectors}"
-        labels += " to sums asked" if packs else ""
-        own = function(self.module, name, labels, "result left packed bias ahead to sums")
+        own = function(self.module, f"tile_{vectors}", labels, "result left packed bias ahead")
         own.linkage = "internal"
         own.attributes.add("noinline")
         a = dict(zip(labels.split(), own.args, strict=True))
@@ -69,37 +61,13 @@ class ProductTiles:
         }
         sums, starts = self._first(b, a, places, widths), lines("left")
         given = a["left_k"], a["depth"], a["packed"], vectors, sums
-        if packs:
-            to = PackedTile(b, form, self.rows, a["to"])
-            sums = accumulate(b, form, starts, *given, self._copying(a, to))
-            self._write_sums(b, a, to)
-        else:
-            sums = accumulate(b, form, starts, *given, fetching(a["ahead"]))
+        sums = accumulate(b, form, starts, *given, fetching(a["ahead"]))
         for m in range(self.rows):
             with b.if_then(b.icmp_signed("<", index(m), a["rows"])):
                 for n in columns:
                     v.store(sums[m, n], places[m, n], widths[n])
         b.ret_void()
         return own
-
-    def _copying(self, a: Values, to: PackedTile) -> Also:
-        """Packs an element of each row, and fetches what is read soon.
-
-        At its end, a tile fetches what comes beside its first cache lines.
-        """
-        fetch = fetching(a["ahead"])
-
-        def copy(b: ir.IRBuilder, k: ir.Value) -> None:
-            fetch(b, k)
-            to.copy(b, k, b.gep(a["left"], [b.mul(k, a["left_k"])], source_etype=self.form.scalar))
-            soon = b.add(k, index(_SOON))
-            over = b.icmp_signed(">=", soon, a["depth"])
-            soon = b.select(over, b.sub(soon, a["depth"]), soon)
-            beside = b.select(over, index(64 // self.form.size), index(0))
-            offset = b.add(b.mul(soon, a["left_k"]), beside)
-            prefetch(b, b.gep(a["left"], [offset], source_etype=self.form.scalar))
-
-        return copy
 
     def _first(
         self,
@@ -125,33 +93,6 @@ class ProductTiles:
             sums[place].add_incoming(biases[place[1]], first)
             sums[place].add_incoming(known[place], later)
         return sums
-
-    def _pack_left(self) -> ir.Function:
-        """Packs the last rows of the left side; those beyond the last repeat it."""
-        labels = "to left left_k depth rows sums asked begun"
-        own = function(self.module, "pack_left", labels, "to left sums")
-        own.linkage = "internal"
-        a = dict(zip(labels.split(), own.args, strict=True))
-        b = ir.IRBuilder(own.append_basic_block("entry"))
-        packed = PackedTile(b, self.form, self.rows, a["to"])
-        last = b.sub(a["rows"], index(1))
-        rows = [smaller(b, index(m), last) for m in range(self.rows)]
-
-        def body(b: ir.IRBuilder, k: ir.Value) -> None:
-            first = b.mul(k, a["left_k"])
-            places = [
-                b.gep(a["left"], [b.add(first, m)], source_etype=self.form.scalar) for m in rows
-            ]
-            packed.gather(b, k, places)
-
-        loop(b, index(0), a["depth"], 1, body, "k")
-        self._write_sums(b, a, packed)
-        b.ret_void()
-        return own
-
-    def _write_sums(self, b: ir.IRBuilder, a: Values, packed: PackedTile) -> None:
-        with b.if_then(b.icmp_signed("!=", a["asked"], index(0))):
-            packed.add_sums(b, a["sums"], a["rows"], b.icmp_signed("!=", a["begun"], index(0)))
 
     def _copy_panel(self) -> ir.Function:
         """Packs a whole panel whose columns lie side by side."""

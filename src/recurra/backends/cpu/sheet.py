@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
-from recurra.backends.cpu import parts, threads
+from recurra.backends.cpu import parts, sums, threads
 
 _SHEET, _WAITING = 0, 1  # bases that every call has: the sheet itself, and where its team waits
+_WORTH = 2**15  # numbers of a sum from which threads share it
 GIVEN = 2  # the first base of a call's own
 
 
@@ -183,6 +185,17 @@ class Sheet:
         self.put(fields["which"], which, rows, width * self.size)
         self.part("copy", parts.copy_rows(), at, 1)
 
+    def sum_rows(self, to: Span, source: Span) -> None:
+        """One more part: the sum over all rows (N, size), at least one of them, at a place."""
+        rows, columns = source.shape
+        at = self.table(len(sums.FIELDS))
+        fields = dict(zip(sums.FIELDS, range(at, at + len(sums.FIELDS)), strict=True))
+        self.span(fields["to"], to)
+        self.span(fields["source"], source)
+        self.put(fields["row"], source.strides[0], rows, sums.piece_of(rows), columns)
+        most = torch.get_num_threads() if rows * columns > _WORTH else 1
+        self.part("sum", sums.sum_rows(8 * self.size), at, most)
+
     def close(self) -> None:
         """No more parts."""
         at = self.table(len(parts.PART) * len(self.parts))
@@ -192,14 +205,21 @@ class Sheet:
             place = at + number * len(parts.PART)
             self.put(place, share, 0, most)
             self.address(place + 1, _SHEET, 8 * table)
-        self._team = max((most for *_, most in self.parts), default=1)
-        self._kind = ctypes.c_int64 * len(self.numbers)
-        self._blank = bytes(self._kind(*self.numbers))
-        self._bases = ctypes.c_int64 * (self._first_work + len(self.work))
+        self.team = max((most for *_, most in self.parts), default=1)
         moves = {move[0]: move for move in self.moves}
-        flat = [*chain.from_iterable(moves.values())]
-        self._moves = (ctypes.c_int64 * len(flat))(*flat)
-        self._count, self._enter = len(moves), parts.enter()
+        self._moves = (ctypes.c_int64 * (3 * len(moves)))(*chain.from_iterable(moves.values()))
+        self._blank = (ctypes.c_int64 * len(self.numbers))(*self.numbers)
+        self._bases = ctypes.c_int64 * (self._first_work + len(self.work))
+        here = map(ctypes.addressof, (self._blank, self._moves))
+        self._closed = (ctypes.c_int64 * len(parts.CLOSED))(
+            *here, 8 * len(self.numbers), len(moves), self.team, *threads.team()
+        )
+
+    def _all(self, bases: Sequence[int], waiting: int) -> ctypes.Array[ctypes.c_int64]:
+        """All bases of a call; where the sheet itself lies is not known yet."""
+        if len(bases) != (own := self._first_work - GIVEN + len(self.work)):
+            raise ValueError(f"a sheet got {len(bases)} addresses; it has {own} bases of its own")
+        return self._bases(0, waiting, *bases)
 
     def filled(
         self, bases: Sequence[int], waiting: int | None = None
@@ -210,16 +230,15 @@ class Sheet:
             bases: the addresses of its own memory, all of them, from the base `GIVEN` on.
             waiting: where its team waits, see `parts.waiting`; None: where this thread's teams do.
         """
-        sheet = self._kind.from_buffer_copy(self._blank)
-        if waiting is None:
-            waiting = parts.waiting()
-        if len(bases) != (own := self._first_work - GIVEN + len(self.work)):
-            raise ValueError(f"a sheet got {len(bases)} addresses; it has {own} bases of its own")
-        all_bases = self._bases(ctypes.addressof(sheet), waiting, *bases)
-        self._enter(all_bases, self._moves, self._count, sheet)
+        sheet = (ctypes.c_int64 * len(self.numbers))()
+        waiting = parts.waiting() if waiting is None else waiting
+        parts.fill()(self._closed, self._all(bases, waiting), sheet)
         return sheet
 
     def run(self, bases: Sequence[int]) -> None:
         """Run all parts."""
-        sheet = self.filled(bases)
-        threads.run(parts.in_turn(), ctypes.addressof(sheet), self._team)
+        if threads.openmp() is None and self.team > 1:
+            sheet = self.filled(bases)
+            threads.run(parts.in_turn(), ctypes.addressof(sheet), self.team)
+        else:
+            parts.launch()(self._closed, self._all(bases, parts.waiting()))

@@ -21,6 +21,7 @@ from recurra.backends.cpu.vectors import INT, POINTER, index
 # A share of a kernel: the address of its table, the number of a member, the size of the team.
 _SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _ZERO, _ONE = ctypes.c_int64(0), ctypes.c_int64(1)
+TEAM = ("parallel", "member", "number", "size")  # addresses of functions, see `team`
 _PARALLEL = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
 
 
@@ -45,6 +46,39 @@ def addresses() -> tuple[int, int]:
     functions = (library.omp_get_thread_num, library.omp_get_num_threads)
     number, size = (ctypes.cast(function, ctypes.c_void_p).value or 0 for function in functions)
     return number, size
+
+
+@lru_cache(maxsize=1)
+def team() -> tuple[int, ...]:
+    """Where GOMP_parallel, what each member calls, and the `addresses` begin; 0 without OpenMP."""
+    library = openmp()
+    if library is None:
+        return (0,) * len(TEAM)
+    parallel = ctypes.cast(library.GOMP_parallel, ctypes.c_void_p).value or 0
+    return parallel, _member(), *addresses()
+
+
+def write_team(
+    b: ir.IRBuilder, share: ir.Function, table: ir.Value, count: ir.Value, places: list[ir.Value]
+) -> None:
+    """Code that runs all shares of a kernel at once; see `ready`.
+
+    Args:
+        b: where it goes.
+        share: the function of (table, member, size of the team).
+        table: its first argument.
+        count: how many threads share the work, at most.
+        places: the addresses of `team`.
+    """
+    parallel, member, *asked = places
+    context = b.alloca(INT, 2 + len(asked))
+    for number, value in enumerate((b.ptrtoint(share, INT), b.ptrtoint(table, INT), *asked)):
+        b.store(value, b.gep(context, [index(number)], source_etype=INT), align=8)
+    short = ir.IntType(32)
+    kind = ir.FunctionType(VOID, [POINTER, POINTER, short, short])
+    begin = b.inttoptr(parallel, kind.as_pointer())
+    wanted = b.trunc(count, short)
+    b.call(begin, [b.inttoptr(member, POINTER), context, wanted, ir.Constant(short, 0)])
 
 
 def run(share: int, table: int, threads: int) -> None:

@@ -1,0 +1,304 @@
+"""Shortcuts: the same to the bit as the long way, and only for calls that they know."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.func import functional_call, vmap
+from torch.nn.utils import parametrize
+
+import recurra
+from recurra.backends import Shortcut, choice
+from recurra.backends.cpu import Cpu
+from recurra.backends.cpu.shortcut import CpuShortcut
+from recurra.backends.reference import Reference
+from recurra.errors import ShapeError, UsageError
+from recurra.nn.shortcuts import Shortcuts
+
+T, B, I, H = 5, 3, 4, 6
+CELLS = ["lstm", "gru", "elman", "mut1", "cfn", "hgrn", "lstm_peephole", "lstm_layernorm", "indrnn"]
+
+
+@pytest.fixture(autouse=True)
+def _kernels_at_any_size(monkeypatch):
+    monkeypatch.setattr(choice, "BACKENDS", (Cpu(least=0), Reference()))
+
+
+@pytest.fixture
+def taken(monkeypatch) -> list[Shortcut]:
+    """The shortcuts that ran, in order."""
+    found: list[Shortcut] = []
+    original = CpuShortcut.run
+    monkeypatch.setattr(
+        CpuShortcut, "run", lambda self, *a: found.append(self) or original(self, *a)
+    )
+    return found
+
+
+def the_long_way(function: Callable[[], Any]) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Shortcuts, "run", lambda *a: None)
+        return function()
+
+
+def with_gradients(layer: nn.Module, x: Tensor, state: Any = None) -> list[Tensor]:
+    """Output, states, and the gradients of what asks for some."""
+    torch.manual_seed(3)
+    output, last = layer(x, state)
+    parts = [output, *([last] if isinstance(last, Tensor) else last)]
+    given = [] if state is None else [state] if isinstance(state, Tensor) else list(state)
+    wanted = [t for t in (x, *given, *layer.parameters()) if t.requires_grad]
+    total = sum((part * torch.randn_like(part)).sum() for part in parts)
+    gradients = torch.autograd.grad(total, wanted) if wanted and total.requires_grad else []
+    return [part.detach() for part in parts] + list(gradients)
+
+
+def assert_same(layer: nn.Module, x: Tensor, state: Any = None) -> None:
+    found = with_gradients(layer, x, state)
+    expected = the_long_way(lambda: with_gradients(layer, x, state))
+    assert len(found) == len(expected)
+    for mine, other in zip(found, expected, strict=True):
+        assert mine.shape == other.shape
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("trained", [True, False], ids=["training", "inference"])
+def test_every_kind_of_cell(name, trained, taken):
+    layer = recurra.Recurrent(name, H, H, 2)
+    x = torch.randn(T, B, H, requires_grad=trained)
+    with torch.set_grad_enabled(trained):
+        assert_same(layer, x)
+    assert len(taken) == 2  # one for each layer
+
+
+@pytest.mark.parametrize("kind", [recurra.LSTM, recurra.GRU, recurra.RNN])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"batch_first": True}, {"num_layers": 3, "dropout": 0.5}, {"bias": False}],
+    ids=str,
+)
+def test_namesakes(kind, options, taken):
+    layer = kind(I, H, **options)
+    assert_same(layer, torch.randn(T, B, I, requires_grad=True))
+    assert len(taken) == layer.num_layers
+
+
+@pytest.mark.parametrize("form", ["parts", "transposed", "expanded"])
+def test_states_and_arrangements_of_memory(form, taken):
+    layer = recurra.LSTM(I, H, 2)
+    x = {
+        "parts": torch.randn(T, B, 2 * I)[..., I:],
+        "transposed": torch.randn(B, T, I).transpose(0, 1),
+        "expanded": torch.randn(1, 1, I).expand(T, B, I),
+    }[form].requires_grad_()
+    state = tuple(torch.randn(2, B, H, requires_grad=True) for _ in "hc")
+    assert_same(layer, x, state)
+    assert len(taken) == 2
+    gaps = tuple(torch.randn(2, B, 2 * H)[..., ::2] for _ in "hc")
+    assert_same(layer, x, gaps)
+    assert len(taken) == 2  # a state with gaps goes the long way
+
+
+def test_what_the_memory_does_not_hold():
+    """The imaginary part of a conjugate lies negated in memory."""
+    layer = recurra.GRU(I, H)
+    negated = torch.randn(T, B, I, dtype=torch.complex64).conj().imag
+    state = torch.randn(1, B, H, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    assert_same(layer, negated)
+    assert_same(layer, torch.randn(T, B, I), state)
+    layer.weight_hh_l0 = nn.Parameter(torch.randn(3 * H, H, dtype=torch.complex64).conj().imag)
+    assert layer.weight_hh_l0.is_neg()
+    assert_same(layer, torch.randn(T, B, I))
+
+
+def test_weights_that_change():
+    """Values, memory, form, format and kind of a weight may change between calls."""
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    outputs = [layer(x)[0]]
+
+    def differs() -> None:
+        assert_same(layer, x)
+        outputs.append(layer(x)[0])
+        assert not torch.equal(*outputs[-2:])
+
+    layer.weight_hh_l0.data.mul_(2.0)
+    differs()
+    layer.weight_hh_l0.data = torch.randn(4 * H, H)
+    differs()
+    layer.weight_hh_l0.data = torch.randn(H, 4 * H).t()
+    differs()
+    layer.weight_hh_l0 = nn.Parameter(torch.randn(4 * H, H))
+    differs()
+    layer.double()
+    assert_same(layer, x.double())
+    with pytest.raises(UsageError, match=r"x is torch.float32 and the weights are torch.float64"):
+        layer(x)
+    layer.float()
+    assert_same(layer, x)
+
+
+def test_a_weight_of_a_wrong_size_is_never_read():
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    layer(x)
+    layer.weight_hh_l0.data = torch.randn(4 * H, H - 1)
+    with pytest.raises(ShapeError):
+        layer(x)
+
+
+def test_weights_that_are_no_parameters():
+    class Doubled(nn.Module):
+        def forward(self, value: Tensor) -> Tensor:
+            return 2 * value
+
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
+    plain = layer(x)[0]
+    others = {name: torch.randn_like(p) for name, p in layer.named_parameters()}
+    mine = functional_call(layer, others, (x,))[0]
+    assert torch.equal(mine, the_long_way(lambda: functional_call(layer, others, (x,))[0]))
+    assert torch.equal(plain, layer(x)[0])
+    parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())
+    assert_same(layer, x)
+    assert not torch.equal(plain, layer(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # the long way's too
+def test_transforms_of_pytorch_go_the_long_way(taken):
+    layer, x = recurra.GRU(I, H), torch.randn(2, T, B, I)
+    layer(x[0])
+    taken.clear()
+    many = vmap(lambda one: layer(one)[0], randomness="error")(x)
+    torch.testing.assert_close(many, torch.stack([layer(one)[0] for one in x]))
+    assert len(taken) == 2
+    taken.clear()
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x[0], torch.ones_like(x[0]))
+        assert forward_ad.unpack_dual(layer(dual)[0]).tangent is not None
+    traced = torch.jit.trace(layer, x[0], check_trace=False)
+    torch.testing.assert_close(traced(x[1])[0], layer(x[1])[0])
+    with torch.profiler.profile() as profile:
+        layer(x[0])
+    assert any("recurra::" in event.key for event in profile.key_averages())
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(x[0])
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "call"),
+    [
+        ({"bidirectional": True}, {}),
+        ({"residual": True}, {}),
+        ({"zoneout": 0.1}, {}),
+        ({"learn_initial_state": True}, {}),
+        ({"recurrent_dropout": 0.1}, {}),
+        ({"input_dropout": 0.1}, {}),
+        ({"checkpoint_every": 2}, {}),
+        ({}, {"lengths": [5, 1, 2]}),
+        ({}, {"reset": torch.zeros(T, B, dtype=torch.bool)}),
+    ],
+    ids=str,
+)
+def test_options_go_the_long_way(options, call, taken):
+    layer = recurra.Recurrent("gru", H, H, **options)
+    layer(torch.randn(T, B, H), **call)
+    assert not taken
+
+
+def test_options_that_change(taken):
+    layer, x = recurra.Recurrent("gru", H, H, 2, recurrent_dropout=0.5), torch.randn(T, B, H)
+    layer(x)
+    assert not taken
+    layer.eval()
+    assert_same(layer, x)
+    assert len(taken) == 2
+    layer.train().recurrent_dropout = 0.0
+    layer.dropout = 0.5
+    assert_same(layer, x)
+    assert len(taken) == 4
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mut1", "hgrn"])
+def test_second_derivatives(name, taken):
+    """By PyTorch, through the same shortcut."""
+    layer = recurra.Recurrent(name, H, H, dtype=torch.float64)
+    if name in ("lstm", "gru"):
+        layer = {"lstm": recurra.LSTM, "gru": recurra.GRU}[name](H, H, dtype=torch.float64)
+    x = torch.randn(2, B, H, dtype=torch.float64, requires_grad=True)
+
+    def call(x: Tensor, *weights: Tensor) -> Tensor:
+        return layer(x)[0]
+
+    assert torch.autograd.gradgradcheck(call, (x, *layer.parameters()))
+    assert taken
+
+
+def test_gradients_that_nobody_wants(taken):
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
+    layer.requires_grad_(False)
+    assert not layer(x)[0].requires_grad
+    for name, parameter in layer.named_parameters():
+        parameter.requires_grad_()
+        assert_same(layer, x)
+        (d,) = torch.autograd.grad(layer(x)[0].sum(), [parameter])
+        assert d.any(), name
+        parameter.requires_grad_(False)
+    assert taken
+
+
+def test_recordings_see_what_runs(taken):
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    plain = layer(x)[0]
+    taken.clear()
+    assert recurra.record(layer, x)["rnn.0.forward.f"].shape == (T, B, H)
+    with recurra.edit(layer, {"rnn.0.forward.f": 1.0}):
+        assert not torch.equal(layer(x)[0], plain)
+    assert not taken
+    assert torch.equal(layer(x)[0], plain)
+
+
+def test_copies_learn_by_themselves():
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    before = layer(x)[0]
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.weight_hh_l0.add_(1.0)
+    assert torch.equal(layer(x)[0], before)
+    assert not torch.equal(other(x)[0], before)
+
+
+def test_training_after_inference_mode(taken):
+    """The zeros with which a call begins are no tensors of inference mode."""
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    with torch.inference_mode():
+        expected = layer(x)[0]
+    output = layer(x)[0]
+    assert torch.equal(output, expected)
+    output.sum().backward()
+    assert len(taken) == 2
+
+
+def test_outputs_do_not_share_memory():
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    with torch.no_grad():
+        output, (h, c) = layer(x)
+        kept = [part.clone() for part in (output, h, c)]
+        output.zero_(), h.zero_()
+        again, (h, c) = layer(x)
+    assert all(map(torch.equal, (again, h, c), kept))
+
+
+def test_forms_are_forgotten_when_they_are_many(monkeypatch):
+    monkeypatch.setattr("recurra.nn.shortcuts._MOST", 3)
+    layer = recurra.GRU(I, H)
+    for steps in range(1, 9):
+        assert_same(layer, torch.randn(steps, B, I))
+        assert len(layer._shortcuts._ways) <= 3
