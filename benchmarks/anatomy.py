@@ -36,7 +36,7 @@ class Part:
     """One part of a call.
 
     Attributes:
-        call: number of the run of parts it belongs to: forward is 0, backward 1.
+        call: number of the run of parts that it belongs to: forward is 0, backward follows.
         does: see `Sheet.part`.
         flops: of its products; None for the recurrence, which the graph counts.
         seconds: of each round.
@@ -90,9 +90,10 @@ def dissect(problem: Problem, effort: Effort) -> None:
         function()
         with clock() as found:
             function()
-        for known, one in zip(parts, found, strict=False):
-            known.seconds += one.seconds
         parts = parts or found
+        if parts is not found:
+            for known, one in zip(parts, found, strict=True):
+                known.seconds += one.seconds
     whole = measure({"recurra": function}, effort)["recurra"]
     _print(problem, parts, statistics.median(peaks), step * shape.T * shape.B)
     kernels = sum(statistics.median(part.seconds) for part in parts)
@@ -107,7 +108,9 @@ def _print(problem: Problem, parts: list[Part], peak: float, loop: int) -> None:
         flops = loop if part.flops is None else part.flops
         total += flops
         seconds = statistics.median(part.seconds)
-        said = f"  {('forward', 'backward')[part.call]:<9} {part.does:<8} {1e3 * seconds:8.2f} ms"
+        said = (
+            f"  {'backward' if part.call else 'forward':<9} {part.does:<8} {1e3 * seconds:8.2f} ms"
+        )
         if flops:
             rate = flops / seconds / 1e9
             said += f"  {flops / 1e6:8.0f} MFLOP {rate:6.0f} GFLOP/s  {rate / peak:.2f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,13 +13,18 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, vmap
 from torch.nn.utils import parametrize
+from torch.testing._internal.two_tensor import TwoTensor
+from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 import recurra
-from recurra.backends import Shortcut, choice
+from recurra.backends import Shortcut, Weights, choice
 from recurra.backends.cpu import Cpu
 from recurra.backends.cpu.shortcut import CpuShortcut
 from recurra.backends.reference import Reference
 from recurra.errors import ShapeError, UsageError
+from recurra.graph import Graph
+from recurra.nn.layout import Stack, stacked_by_shape
 from recurra.nn.shortcuts import Shortcuts
 
 T, B, I, H = 5, 3, 4, 6
@@ -145,26 +151,135 @@ def test_weights_that_change():
     assert_same(layer, x)
 
 
-def test_a_weight_of_a_wrong_size_is_never_read():
+@pytest.mark.parametrize("shape", [(4 * H, H - 1), (4 * H + 1, H), (4 * H - 1, H)], ids=str)
+@pytest.mark.parametrize("before", [True, False], ids=["known", "new"])
+def test_a_weight_of_a_wrong_size_is_never_read(shape, before):
     layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
-    layer(x)
-    layer.weight_hh_l0.data = torch.randn(4 * H, H - 1)
-    with pytest.raises(ShapeError):
+    if before:
+        layer(x)
+    layer.weight_hh_l0.data = torch.randn(shape)
+    with pytest.raises(ShapeError, match="it must be"):
         layer(x)
 
 
-def test_weights_that_are_no_parameters():
-    class Doubled(nn.Module):
-        def forward(self, value: Tensor) -> Tensor:
-            return 2 * value
+def test_a_bias_of_one_number_for_all_units():
+    layer = recurra.RNN(H, H)
+    layer.bias_hh_l0 = nn.Parameter(torch.randn(1))
+    assert_same(layer, torch.randn(T, B, H))
 
+
+def test_weights_that_left_the_cpu():
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I)
+    layer(x)
+    layer.to("meta")
+    with pytest.raises(UsageError, match="x lies on cpu and the weights on meta"):
+        layer(x)
+
+
+def test_another_default_device():
+    layer, x = recurra.LSTM(I, H), torch.randn(T, B, I, requires_grad=True)
+    with torch.device("meta"):
+        layer(x)[0].backward(torch.ones(T, B, H, device="cpu"))
+    assert_same(layer, x)
+
+
+def test_two_parameters_never_share_the_memory_of_a_gradient():
+    """Two parts of each bias, each a parameter by itself."""
+
+    def layout(graph: Graph) -> tuple[Stack, ...]:
+        whole = stacked_by_shape(graph)
+        bias = next(stack for stack in whole if stack.name == "bias")
+        parts = [Stack(f"{m}_{k}", (m,), bias.shape) for m in bias.members for k in "xh"]
+        return *(stack for stack in whole if stack is not bias), *parts
+
+    layer, x = recurra.Recurrent("lstm", H, H, layout=layout), torch.randn(T, B, H)
+    for _ in range(2):
+        layer(x)[0].sum().backward()
+    twice = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    the_long_way(lambda: layer(x)[0].sum().backward())
+    for mine, parameter in zip(twice, layer.parameters(), strict=True):
+        torch.testing.assert_close(mine, 2 * parameter.grad)
+
+
+class Scaled(nn.Module):
+    def forward(self, value: Tensor) -> Tensor:
+        return 2 * value
+
+
+def test_parametrized_weights_are_not_asked_for():
+    """Whoever stands in their place may count, or keep what it gives."""
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
+    parametrize.register_parametrization(layer, "weight_hh_l0", Scaled())
+    with parametrize.cached():
+        layer(x)[0].sum().backward()
+    assert layer.parametrizations.weight_hh_l0.original.grad.any()
+
+
+def test_a_subclass_that_gives_other_weights(taken):
+    class Doubled(recurra.Recurrent):
+        def weights(self, suffix: str) -> Weights:
+            own = super().weights(suffix)
+            return Weights([(members, 2 * stored) for members, stored in own.stacks], own.fixed)
+
+    layer = Doubled("gru", I, H)
+    layer(torch.randn(T, B, I))
+    assert not taken
+
+
+def test_a_state_of_another_kind(taken):
+    layer, x, h = recurra.GRU(I, H), torch.randn(T, B, I), torch.randn(1, B, H)
+    layer(x, TwoTensor(h, h.clone()))
+    assert not taken
+
+
+@pytest.mark.parametrize("weights", ["tied", "in chunks", "the same"])
+def test_first_derivatives_with_a_graph(weights):
+    """Inputs that are made of one another each have a gradient of their own."""
+    tied = weights == "tied"
+    layer = recurra.Recurrent("elman", H, H, 2 if tied else 1, tied=tied, dtype=torch.float64)
+    if weights == "the same":
+        layer.weight_hh_l0 = layer.weight_ih_l0
+    x = torch.randn(T, B, H, dtype=torch.float64)
+
+    def gradients(create_graph: bool) -> tuple[Tensor, ...]:
+        output, h = layer(x)
+        if weights == "in chunks":
+            output, _ = layer(x, h)
+        total = output.square().sum()
+        return torch.autograd.grad(total, list(layer.parameters()), create_graph=create_graph)
+
+    for mine, other in zip(gradients(True), gradients(False), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [partial(FlopCounterMode, display=False), torch.profiler.profile],
+    ids=["flops", "profile"],
+)
+def test_who_looks_at_operators_sees_them(mode, taken):
+    """Through the same shortcut, so that a checkpoint keeps the same in both its runs."""
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I, requires_grad=True)
+    expected = with_gradients(layer, x)
+    output = checkpoint(lambda x: layer(x)[0], x, use_reentrant=False)
+    with mode() as own:
+        output.sum().backward()
+        with torch.no_grad():
+            assert torch.equal(layer(x)[0], expected[0])
+    if mode is torch.profiler.profile:
+        assert any("recurra::" in event.key for event in own.key_averages())
+    assert len(taken) == 4
+
+
+def test_weights_that_are_no_parameters():
     layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
     plain = layer(x)[0]
     others = {name: torch.randn_like(p) for name, p in layer.named_parameters()}
     mine = functional_call(layer, others, (x,))[0]
     assert torch.equal(mine, the_long_way(lambda: functional_call(layer, others, (x,))[0]))
     assert torch.equal(plain, layer(x)[0])
-    parametrize.register_parametrization(layer, "weight_hh_l0", Doubled())
+    parametrize.register_parametrization(layer, "weight_hh_l0", Scaled())
     assert_same(layer, x)
     assert not torch.equal(plain, layer(x)[0])
 
@@ -184,9 +299,6 @@ def test_transforms_of_pytorch_go_the_long_way(taken):
         assert forward_ad.unpack_dual(layer(dual)[0]).tangent is not None
     traced = torch.jit.trace(layer, x[0], check_trace=False)
     torch.testing.assert_close(traced(x[1])[0], layer(x[1])[0])
-    with torch.profiler.profile() as profile:
-        layer(x[0])
-    assert any("recurra::" in event.key for event in profile.key_averages())
     with torch.autocast("cpu", torch.bfloat16):
         layer(x[0])
     assert len(taken) == 1
@@ -301,4 +413,4 @@ def test_forms_are_forgotten_when_they_are_many(monkeypatch):
     layer = recurra.GRU(I, H)
     for steps in range(1, 9):
         assert_same(layer, torch.randn(steps, B, I))
-        assert len(layer._shortcuts._ways) <= 3
+        assert len(layer._shortcuts._known) <= 3

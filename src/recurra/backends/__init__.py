@@ -3,12 +3,13 @@
 from recurra.backends.backend import Backend, Given, Shortcut
 from recurra.backends.choice import Choice, choose, choose_convolution
 from recurra.backends.cpu.memory import release_memory
-from recurra.backends.observed import holds_values, observed, transformed
+from recurra.backends.observed import PLAIN, holds_values, transformed
 from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
 from recurra.backends.weights import Weights
 
 __all__ = [
+    "PLAIN",
     "Backend",
     "Choice",
     "Given",
@@ -18,7 +19,6 @@ __all__ = [
     "choose",
     "choose_convolution",
     "holds_values",
-    "observed",
     "release_memory",
     "run",
     "transformed",

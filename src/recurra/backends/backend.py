@@ -37,14 +37,17 @@ class Given:
 
 
 class Shortcut(ABC):
-    """Runs a graph for calls of one form: the weights of one place, T, B, x and states."""
+    """Runs a graph for calls of one form: the weights of one place, T, B, x and states.
+
+    It is made for weights of the sizes that the graph needs.
+    """
 
     @abstractmethod
-    def fits(self, stored: Sequence[Tensor]) -> bool:
-        """Whether stored weights have the form for which this was made.
+    def fits(self, stored: Sequence[Tensor | None]) -> bool:
+        """Whether stored weights are plain tensors of the forms for which this was made.
 
         Args:
-            stored: the tensors of `Weights.stacks`.
+            stored: the tensors of `Weights.stacks`; None for one that is not there.
         """
 
     @abstractmethod

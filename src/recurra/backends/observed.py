@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces, and what others make of it, is neither
+
 
 def holds_values(tensor: Tensor) -> bool:
     """Whether the memory of a tensor holds its values.

@@ -308,8 +308,13 @@ class Recurrent(Weighted):
         return Stream(self, batch, self.zoneout, self.residual)
 
     def check_dtype(self, x: Tensor) -> None:
-        """Refuse an x in another number format than that of the weights, unless under autocast."""
-        own = self.own.dtype
+        """Refuse an x elsewhere than the weights, or, unless under autocast, in another format."""
+        own, place = self.own.dtype, self.own.device
+        if x.device != place:
+            raise UsageError(
+                f"x lies on {x.device} and the weights on {place}; move one of them "
+                f"(x.to({str(place)!r}), or layer.to({str(x.device)!r}))."
+            )
         if x.dtype != own and not _under_autocast(x.device):
             raise UsageError(
                 f"x is {x.dtype} and the weights are {own}; convert one of them "

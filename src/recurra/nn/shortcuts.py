@@ -7,30 +7,33 @@ to the bit. It is for what most calls are: a batch of sequences of one length.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.backends import Given, Shortcut, choice, holds_values, observed, transformed
+from recurra.backends import PLAIN, Given, Shortcut, Weights, choice, holds_values, transformed
 from recurra.graph.serial import loads
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.options import variant
 from recurra.nn.state import State
+from recurra.nn.weighted import Weighted
 
 if TYPE_CHECKING:
     from recurra.nn.recurrent import Recurrent
 
-_MOST = 64  # forms that a layer remembers
+_MOST = 256  # forms that a layer remembers
 
-Stored = list[Tensor]  # the parameters of a place
+Stored = list[Tensor | None]  # the parameters of a place; None where one is something else now
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class _Known:
     """How a layer runs calls of one form.
 
     Attributes:
@@ -42,14 +45,14 @@ class _Way:
     zeros: tuple[Tensor, ...]
 
 
-_UNKNOWN = _Way((), ())
+_MISSING = _Known((), ())
 
 
 class Shortcuts:
     """The shortcuts of one layer. Its copies begin without any."""
 
     def __init__(self) -> None:
-        self._ways: dict[object, _Way | None] = {}
+        self._known: OrderedDict[object, _Known | None] = OrderedDict()
 
     def __reduce__(self) -> tuple[type[Shortcuts], tuple[()]]:
         return Shortcuts, ()
@@ -64,47 +67,47 @@ class Shortcuts:
         if type(x) is not Tensor or not _is_usual(layer, x):
             return None
         x = x.transpose(0, 1) if layer.batch_first else x
-        way = self._way(layer, x)
-        if way is None:
-            return None
-        before = _before(state, way, x)
-        if before is None:
+        known = self._of(layer, x)
+        before = None if known is None else _before(state, known, x)
+        if known is None or before is None:
             return None
         weights: list[Stored] = []
-        for shortcut, names in way.places:
-            # What is no plain parameter (any more) does not fit.
-            weights.append([layer._parameters.get(name) for name in names])  # type: ignore[misc]
+        for shortcut, names in known.places:
+            weights.append([layer._parameters.get(name) for name in names])
             if not shortcut.fits(weights[-1]):
                 return None
         x, after = x.contiguous(), []
-        for number, (shortcut, _) in enumerate(way.places):
+        for number, (shortcut, _) in enumerate(known.places):
             if number:
                 x = dropped(x, layer.dropout, layer.training)
-            x, states = shortcut.run(x, weights[number], before[number])
+            x, states = shortcut.run(x, weights[number], before[number])  # type: ignore[arg-type]
             after.append(states)
         return x.transpose(0, 1) if layer.batch_first else x, _joined(after)
 
-    def _way(self, layer: Recurrent, x: Tensor) -> _Way | None:
-        """The way for x (T, B, I); None if there is none."""
+    def _of(self, layer: Recurrent, x: Tensor) -> _Known | None:
+        """What is known of calls with an x (T, B, I) of this form; None if they have no shortcut.
+
+        While weights are not what the layer needs, nothing is learned.
+        """
         key = (x.shape, x.dtype, torch.get_num_threads(), choice.BACKENDS)
-        way = self._ways.get(key, _UNKNOWN)
-        if way is not _UNKNOWN:
-            return way
-        for parameter in layer._parameters.values():
-            if parameter is None or parameter.dtype is not x.dtype or not parameter.is_cpu:
-                return None  # for now
-        if len(self._ways) >= _MOST:
-            self._ways.clear()
-        way = self._ways[key] = _made(layer, x.detach())
-        return way
+        known = self._known.get(key, _MISSING)
+        if known is not _MISSING:
+            return known
+        weights = _weights(layer, x)
+        if weights is None:
+            return None
+        if len(self._known) >= _MOST:
+            self._known.popitem(last=False)
+        known = self._known[key] = _made(layer, x, weights)
+        return known
 
 
 def _is_usual(layer: Recurrent, x: Tensor) -> bool:
-    """Whether a call has nothing that a shortcut does not know, and nobody looks at operators."""
+    """Whether a call has nothing that a shortcut does not know."""
     return (
-        not observed()
-        and not transformed()
+        not transformed()
         and x.is_cpu
+        and x.layout is torch.strided
         and x.dim() == 3
         and x.shape[-1] == layer.input_size
         and holds_values(x)
@@ -113,38 +116,63 @@ def _is_usual(layer: Recurrent, x: Tensor) -> bool:
     )
 
 
+def _weights(layer: Recurrent, x: Tensor) -> list[Weights] | None:
+    """The weights of each place; None if one is no parameter of the size that the layer needs.
+
+    Parameters are looked up, not asked for: what stands in the place of one may count its uses.
+    """
+    found = []
+    for number, _, suffix in layer.places():
+        stacks = []
+        for stack, shape in zip(layer.stacks, layer.stored_shapes(number), strict=True):
+            stored = layer._parameters.get(stack.name + suffix)
+            if stored is None or stored.shape != shape or stored.dtype is not x.dtype:
+                return None
+            if type(stored) not in PLAIN or not stored.is_cpu:
+                return None
+            stacks.append((stack.members, stored))
+        found.append(Weights(stacks, {}))
+    return found
+
+
 @torch.inference_mode(False)
 @torch.no_grad()
-def _made(layer: Recurrent, x: Tensor) -> _Way | None:
+def _made(layer: Recurrent, x: Tensor, weights: Sequence[Weights]) -> _Known | None:
     steps, rows = x.shape[:2]
     graph = loads(variant(layer.graph, False, (), False))
-    if len(graph.inputs) > 1 or layer.fixed_names or layer.handed_on:
+    own = type(layer).weights is not Weighted.weights  # a subclass gives others than it stores
+    if own or len(graph.inputs) > 1 or layer.fixed_names or layer.handed_on:
         return None
     backend = choice.chosen(graph, x.device, x.dtype, steps * rows * layer.hidden_size)
-    names = layer.graph.state_names
-    zeros = tuple(torch.zeros(rows, *layer.state_shape(n), dtype=x.dtype) for n in names)
+    shapes = [(rows, *layer.state_shape(name)) for name in layer.graph.state_names]
+    zeros = tuple(_zeros(shape, x.dtype) for shape in shapes)
     places = []
-    for number, _, suffix in layer.places():
-        read = torch.empty(steps, rows, layer.features(number), dtype=x.dtype)
-        given = Given(steps, rows, {"x": read}, {}, zeros)
-        shortcut = backend.shortcut(graph, layer.weights(suffix), given)
+    for (number, _, suffix), stored in zip(layer.places(), weights, strict=True):
+        read = torch.empty(steps, rows, layer.features(number), dtype=x.dtype, device=x.device)
+        shortcut = backend.shortcut(graph, stored, Given(steps, rows, {"x": read}, {}, zeros))
         if shortcut is None:
             return None
         places.append((shortcut, tuple(stack.name + suffix for stack in layer.stacks)))
-    return _Way(tuple(places), zeros)
+    return _Known(tuple(places), zeros)
 
 
-def _before(state: State | None, way: _Way, x: Tensor) -> Sequence[Sequence[Tensor]] | None:
+@lru_cache(maxsize=32)
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros that nobody changes."""
+    return torch.zeros(shape, dtype=dtype, device="cpu")
+
+
+def _before(state: State | None, known: _Known, x: Tensor) -> Sequence[Sequence[Tensor]] | None:
     """The states (B, size) before the first step in each layer; None if they are not usual."""
     if state is None:
-        return [way.zeros] * len(way.places)
+        return [known.zeros] * len(known.places)
     parts = (state,) if isinstance(state, Tensor) else state
-    if type(parts) is not tuple or len(parts) != len(way.zeros):
+    if type(parts) is not tuple or len(parts) != len(known.zeros):
         return None
-    for part, zero in zip(parts, way.zeros, strict=True):
+    for part, zero in zip(parts, known.zeros, strict=True):
         if (
-            not isinstance(part, Tensor)
-            or part.shape != (len(way.places), *zero.shape)
+            type(part) not in PLAIN
+            or part.shape != (len(known.places), *zero.shape)
             or part.dtype is not x.dtype
             or not part.is_cpu
             or not part.is_contiguous()

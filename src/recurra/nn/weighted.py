@@ -131,11 +131,19 @@ class Weighted(nn.Module):
                     "input_size and one direction, or put a linear layer before."
                 )
 
-    def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
+    def stored_shapes(self, layer: int) -> list[tuple[int, ...]]:
+        """The shapes of the parameters of a layer in one direction, in the order of `stacks`."""
         sizes = {"I": self.features(layer), **self.sizes}
+        found = []
         for stack in self.stacks:
             rows, *rest = [sizes[letter] for letter in stack.shape] or [1]
-            empty = torch.empty(len(stack.members) * rows, *rest, *stack.kernel, **factory)
+            found.append((len(stack.members) * rows, *rest, *stack.kernel))
+        return found
+
+    def _register(self, layer: int, suffix: str, factory: Mapping[str, Any]) -> None:
+        sizes = {"I": self.features(layer), **self.sizes}
+        for stack, stored in zip(self.stacks, self.stored_shapes(layer), strict=True):
+            empty = torch.empty(stored, **factory)
             self.register_parameter(stack.name + suffix, nn.Parameter(empty))
         for leaf in self.graph.leaves("fixed"):
             rule, shape = self.cell.fixed[leaf.attribute], self.graph.shape(leaf)

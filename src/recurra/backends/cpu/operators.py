@@ -18,9 +18,9 @@ from recurra.backends.cpu import fused
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
 from recurra.backends.cpu.plans import Plan
-from recurra.backends.cpu.product import PLAIN, vectorised
+from recurra.backends.cpu.product import vectorised
 from recurra.backends.cpu.row_blocks import RowBlocks
-from recurra.backends.observed import observed
+from recurra.backends.observed import PLAIN, observed
 from recurra.backends.said import say_once
 from recurra.graph import Expression
 
@@ -219,7 +219,7 @@ class Recurrence(torch.autograd.Function):
         """Run forward and keep what the backward direction reads."""
         graph, steps, lengths, plan, blocks = way
         tensors = way.tensors(inputs)
-        if plan is not None:
+        if plan is not None and not observed():
             results = plan.run(tensors)
         elif _alone(tensors):
             results = fused.training(tensors, graph, steps, lengths)
@@ -281,12 +281,12 @@ def _with_zeros(
 def _zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """Zeros that nobody changes; small ones are kept."""
     few = shape.numel() <= _FEW
-    return _kept_zeros(shape, dtype) if few else torch.zeros(shape, dtype=dtype)
+    return _kept_zeros(shape, dtype) if few else torch.zeros(shape, dtype=dtype, device="cpu")
 
 
 @lru_cache(maxsize=64)
 def _kept_zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
-    return torch.zeros(shape, dtype=dtype)
+    return torch.zeros(shape, dtype=dtype, device="cpu")
 
 
 def _plain_gradients(
@@ -297,8 +297,10 @@ def _plain_gradients(
     what = "many gradients at once" if many else "second derivatives"
     how = "computes gradients in PyTorch, a Python loop over time"
     say_once(taken.graph.name, what, f"{how}: {what} are asked for")
-    results = plain(taken, way.steps, way.lengths, way.tensors(inputs))
-    wanted = [t for t in inputs if t.requires_grad]
+    # Of these alone: an input may be made of another one, or be the same.
+    own = [t.view_as(t) if t.requires_grad else t for t in inputs]
+    results = plain(taken, way.steps, way.lengths, way.tensors(own))
+    wanted = [t for t in own if t.requires_grad]
     found = iter(
         torch.autograd.grad(results, wanted, gradients, create_graph=not many, allow_unused=True)
     )

@@ -138,7 +138,7 @@ class Made:
     """
 
     def __init__(self, dtype: torch.dtype, first: int) -> None:
-        self._like, self._first = torch.empty(0, dtype=dtype), first
+        self._like, self._first = torch.empty(0, dtype=dtype, device="cpu"), first
         self.shapes: list[tuple[int, ...]] = []
         self.fronts: list[tuple[int, int]] = []
 

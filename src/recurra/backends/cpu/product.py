@@ -21,13 +21,13 @@ from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.matmul import FIELDS, POINTERS, Matmul
 from recurra.backends.cpu.sheet import Sheet, Span
 from recurra.backends.cpu.target import Code, Target, host, made_once
+from recurra.backends.observed import PLAIN
 
 BITS = {torch.float32: 32, torch.float64: 64}
 FORMATS = {bits: dtype for dtype, bits in BITS.items()}
 Form = tuple[tuple[int, ...], tuple[int, ...]]  # shape and strides of a matrix
 _ENDS = ("", "_2")  # of the names of the fields of a first and a second right side
 _PIECE = 768  # elements of the depth at a time, so that a packed panel stays in the second cache
-PLAIN = (Tensor, torch.nn.Parameter)  # what PyTorch traces is neither
 _SMALL = 2**17  # multiplications below which a second thread costs more than it saves
 
 
@@ -202,7 +202,7 @@ def _form(span: Span) -> Form:
 @lru_cache(maxsize=64)
 def zeros(count: int, dtype: torch.dtype) -> Tensor:
     """As many zeros, always the same."""
-    return torch.zeros(count, dtype=dtype)
+    return torch.zeros(count, dtype=dtype, device="cpu")
 
 
 def weight_gradient(

@@ -101,19 +101,18 @@ class RowBlocks:
         return [self._gradient(number, found) if one else None for number, one in enumerate(asked)]
 
     def _gradient(self, number: int, found: Sequence[Tensor | None]) -> Tensor | None:
-        parts = []
-        end = 0
-        for first, rows, tensor, row in self._back[number]:
-            d = found[tensor]
-            if d is None:
-                continue
-            if first != end:  # some rows have no gradient, or more than one
-                return self._gradient_by_sums(number, found)
-            parts.append(d if not d.dim() or len(d) == rows else d.narrow(0, row, rows))
-            end = first + rows
-        if end != self._sizes[number]:
-            return self._gradient_by_sums(number, found) if parts else None
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        ways = [way for way in self._back[number] if found[way[2]] is not None]
+        if not ways:
+            return None
+        d = found[ways[0][2]] if len(ways) == 1 else None
+        if d is not None and (not d.dim() or len(d) == ways[0][1] == self._sizes[number]):
+            return d
+        ends = [first + rows for first, rows, _, _ in ways]
+        if [0, *ends] != [*(way[0] for way in ways), self._sizes[number]]:
+            return self._gradient_by_sums(number, found)  # rows without a gradient, or with several
+        # A copy, if it is a part too: two inputs never get different views of the same memory.
+        parts = [(found[tensor], row, rows) for _, rows, tensor, row in ways]
+        return torch.cat([d.narrow(0, row, rows) for d, row, rows in parts if d is not None])
 
     def _gradient_by_sums(self, number: int, found: Sequence[Tensor | None]) -> Tensor:
         given = [(*way, d) for way in self._back[number] if (d := found[way[2]]) is not None]

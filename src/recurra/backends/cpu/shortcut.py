@@ -17,11 +17,10 @@ from torch import Tensor
 from recurra.backends.backend import Given, Shortcut
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.operands import operands
-from recurra.backends.cpu.operators import Recurrence, Way
+from recurra.backends.cpu.operators import Recurrence, Way, recurrence
 from recurra.backends.cpu.plans import Key, Plan, forms_of
-from recurra.backends.cpu.product import PLAIN
 from recurra.backends.cpu.row_blocks import Block, Member, RowBlocks
-from recurra.backends.observed import holds_values
+from recurra.backends.observed import PLAIN, holds_values, observed
 from recurra.backends.plan import GIVEN, WEIGHTS, Instruction, Program, Read
 from recurra.backends.reference import execute
 from recurra.backends.weights import Taken, Weights
@@ -52,7 +51,7 @@ class CpuShortcut(Shortcut):
         """Slots of what no rows of stored weights are, and what computes them in each call."""
         front = self._taken.split.front
         program = [*front.constant, *self._taken.front]
-        made_by = {slot: one for one in program for slot in _slots(one)}
+        made_by = {slot: one for one in program for slot in _targets(one)}
         linear = (Taken, Read)
         computed = [k for k in self._taken.taken if not isinstance(made_by[k][0], linear)]
         needed: list[Instruction] = []
@@ -68,7 +67,7 @@ class CpuShortcut(Shortcut):
         """How the tensors of the recurrence follow from x, stored weights, the rest, states."""
         front, count = self._taken.split.front, len(self._members)
         functions = {
-            slot: one[0] for one in (*front.constant, *self._taken.front) for slot in _slots(one)
+            slot: one[0] for one in (*front.constant, *self._taken.front) for slot in _targets(one)
         }
         whole = [(Block(number, 0, size),) for number, size in enumerate(sizes)]
         tensors: list[list[Member]] = []
@@ -91,11 +90,13 @@ class CpuShortcut(Shortcut):
             found += [Block(number, k * rows, rows) for k, one in enumerate(members) if one == name]
         return tuple(found)
 
-    def fits(self, stored: Sequence[Tensor]) -> bool:
+    def fits(self, stored: Sequence[Tensor | None]) -> bool:
         """See `Shortcut.fits`."""
         for tensor, (dtype, shape, strides) in zip(stored, self._forms, strict=True):
             if (
-                type(tensor) not in PLAIN
+                tensor is None
+                or type(tensor) not in PLAIN
+                or not tensor.is_cpu
                 or tensor.shape != shape
                 or tensor.stride() != strides
                 or tensor.dtype is not dtype
@@ -114,7 +115,11 @@ class CpuShortcut(Shortcut):
                 if tensor.requires_grad:
                     output, *after = Recurrence.apply(self._way, *inputs)
                     return output, tuple([part.unsqueeze(0) for part in after])
-        output, *after = self._inference.run(self._blocks.tensors(inputs), self._shapes)
+        tensors = self._blocks.tensors(inputs)
+        if observed():
+            output, *after = recurrence(tensors, self._key.text, self._steps)
+            return output, tuple([part.unsqueeze(0) for part in after])
+        output, *after = self._inference.run(tensors, self._shapes)
         return output, tuple(after)
 
     def _inputs(
@@ -145,7 +150,7 @@ class CpuShortcut(Shortcut):
         return Way(key.text, key.steps, None, training_plan(key), self._blocks)
 
 
-def _slots(instruction: Instruction) -> tuple[int, ...]:
+def _targets(instruction: Instruction) -> tuple[int, ...]:
     """Where the results of an instruction go."""
     target = instruction[2]
     return (target,) if isinstance(target, int) else target
