@@ -47,11 +47,18 @@ class CpuShortcut(Shortcut):
         self._key = Key(text, self._steps, None, forms_of(tensors), torch.get_num_threads())
         self.is_good = all(t.dtype is states[0].dtype and t.is_contiguous() for t in tensors)
 
+    @property
+    def _before_the_loop(self) -> Program:
+        return [*self._taken.split.front.constant, *self._taken.front]
+
+    @property
+    def _made_by(self) -> dict[int, Instruction]:
+        """For each slot the instruction that fills it."""
+        return {slot: one for one in self._before_the_loop for slot in _targets(one)}
+
     def _divide(self) -> tuple[list[int], Program]:
         """Slots of what no rows of stored weights are, and what computes them in each call."""
-        front = self._taken.split.front
-        program = [*front.constant, *self._taken.front]
-        made_by = {slot: one for one in program for slot in _targets(one)}
+        program, made_by = self._before_the_loop, self._made_by
         linear = (Taken, Read)
         computed = [k for k in self._taken.taken if not isinstance(made_by[k][0], linear)]
         needed: list[Instruction] = []
@@ -65,14 +72,11 @@ class CpuShortcut(Shortcut):
 
     def _row_blocks(self, sizes: list[int]) -> RowBlocks:
         """How the tensors of the recurrence follow from x, stored weights, the rest, states."""
-        front, count = self._taken.split.front, len(self._members)
-        functions = {
-            slot: one[0] for one in (*front.constant, *self._taken.front) for slot in _targets(one)
-        }
+        made_by, count = self._made_by, len(self._members)
         whole = [(Block(number, 0, size),) for number, size in enumerate(sizes)]
         tensors: list[list[Member]] = []
         for slot in self._taken.taken:
-            function = functions[slot]
+            function = made_by[slot][0]
             if isinstance(function, Taken):
                 tensors.append([self._member(name, sizes) for name in function.names])
             elif isinstance(function, Read):
