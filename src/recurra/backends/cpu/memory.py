@@ -19,7 +19,7 @@ from torch import Tensor
 from recurra.backends.observed import holds_values
 
 _LINE = 64  # bytes of a cache line, at whose beginning every block starts
-_SMALL = 2**16  # bytes below which torch's own allocation is as good
+_SMALL = 2**16  # bytes below which fresh memory is as good
 _MOST = 2**29  # bytes kept at most
 _MOST_WORK = 2**27  # bytes of work memory that a thread keeps at most
 _TYPES = {torch.float32: np.float32, torch.float64: np.float64}
