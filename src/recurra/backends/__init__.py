@@ -2,7 +2,7 @@
 
 from recurra.backends.backend import Backend, Given, Shortcut
 from recurra.backends.choice import Choice, choose, choose_convolution
-from recurra.backends.cpu.memory import release_memory
+from recurra.backends.cpu.memory import release_memory, zeros
 from recurra.backends.observed import PLAIN, holds_values, transformed
 from recurra.backends.running import run
 from recurra.backends.stepwise import Stepwise
@@ -22,4 +22,5 @@ __all__ = [
     "release_memory",
     "run",
     "transformed",
+    "zeros",
 ]

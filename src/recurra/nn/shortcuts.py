@@ -10,14 +10,22 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from recurra.backends import PLAIN, Given, Shortcut, Weights, choice, holds_values, transformed
+from recurra.backends import (
+    PLAIN,
+    Given,
+    Shortcut,
+    Weights,
+    choice,
+    holds_values,
+    transformed,
+    zeros,
+)
 from recurra.graph.serial import loads
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.options import variant
@@ -145,21 +153,15 @@ def _made(layer: Recurrent, x: Tensor, weights: Sequence[Weights]) -> _Known | N
         return None
     backend = choice.chosen(graph, x.device, x.dtype, steps * rows * layer.hidden_size)
     shapes = [(rows, *layer.state_shape(name)) for name in layer.graph.state_names]
-    zeros = tuple(_zeros(shape, x.dtype) for shape in shapes)
+    start = tuple(zeros(shape, x.dtype) for shape in shapes)
     places = []
     for (number, _, suffix), stored in zip(layer.places(), weights, strict=True):
         read = torch.empty(steps, rows, layer.features(number), dtype=x.dtype, device=x.device)
-        shortcut = backend.shortcut(graph, stored, Given(steps, rows, {"x": read}, {}, zeros))
+        shortcut = backend.shortcut(graph, stored, Given(steps, rows, {"x": read}, {}, start))
         if shortcut is None:
             return None
         places.append((shortcut, tuple(stack.name + suffix for stack in layer.stacks)))
-    return _Known(tuple(places), zeros)
-
-
-@lru_cache(maxsize=32)
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Zeros that nobody changes."""
-    return torch.zeros(shape, dtype=dtype, device="cpu")
+    return _Known(tuple(places), start)
 
 
 def _before(state: State | None, known: _Known, x: Tensor) -> Sequence[Sequence[Tensor]] | None:

@@ -10,9 +10,10 @@ from functools import partial
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.loops import VOID, carry, loop
+from recurra.backends.cpu.loops import carry, loop
 from recurra.backends.cpu.micro import prefetch
-from recurra.backends.cpu.vectors import INT, POINTER, Format, index
+from recurra.backends.cpu.product_tiles import function
+from recurra.backends.cpu.vectors import Format, index
 
 _TOGETHER = (16, 4, 1)  # tiles that are packed at once, while so many are left
 _SOON = 8  # elements of the depth by which packing is ahead in what it fetches
@@ -111,19 +112,13 @@ class LeftSide:
     def _begin(
         self, name: str, labels: str, pointers: str
     ) -> tuple[ir.IRBuilder, dict[str, ir.Value]]:
-        """A function inside the module, and its arguments; `asked` and `begun` are truths."""
-        names = labels.split()
-        kinds = {"asked": ir.IntType(1), "begun": ir.IntType(1)}
-        kinds |= dict.fromkeys(pointers.split(), POINTER)
-        types = [kinds.get(label, INT) for label in names]
-        own = ir.Function(self.module, ir.FunctionType(VOID, types), name)
+        """A function inside the module, and its arguments; `asked` and `begun` as truths."""
+        own = function(self.module, name, labels, pointers)
         own.linkage = "internal"
-        own.attributes.add("nounwind")
-        for argument, label in zip(own.args, names, strict=True):
-            argument.name = label
-        return ir.IRBuilder(own.append_basic_block("entry")), dict(
-            zip(names, own.args, strict=True)
-        )
+        b = ir.IRBuilder(own.append_basic_block("entry"))
+        a = dict(zip(labels.split(), own.args, strict=True))
+        truths = {label: b.icmp_signed("!=", a[label], index(0)) for label in ("asked", "begun")}
+        return b, a | truths
 
     def _at(self, b: ir.IRBuilder, start: ir.Value, numbers: ir.Value) -> ir.Value:
         return b.gep(start, [numbers], source_etype=self.form.scalar)

@@ -143,8 +143,6 @@ class Matmul:
         row = b.mul(first, index(self.rows))
         there = b.sdiv(b.sub(at["rows"], row), index(self.rows))
         tiles = smaller(b, b.sub(end, first), there)
-        begun = b.icmp_signed("!=", at["k"], index(0))
-        asked = b.icmp_signed("!=", at["asked"], index(0))
 
         def places(row: ir.Value) -> tuple[ir.Value, ir.Value]:
             offset = b.add(row, b.mul(at["k"], at["left_k"]))
@@ -153,13 +151,13 @@ class Matmul:
 
         left, sums = places(row)
         given = [at["packed_left"], self._tile_size(b, at), left, at["left_k"], at["now"], tiles]
-        b.call(self._left.whole, [*given, sums, asked, begun])
+        b.call(self._left.whole, [*given, sums, at["asked"], at["k"]])
         with b.if_then(b.icmp_signed("<", tiles, b.sub(end, first))):
             row = b.add(row, b.mul(tiles, index(self.rows)))
             left, sums = places(row)
             to = self._tile_of_block(b, at, tiles)
             given = [to, left, at["left_k"], at["now"], b.sub(at["rows"], row)]
-            b.call(self._left.rest, [*given, sums, asked, begun])
+            b.call(self._left.rest, [*given, sums, at["asked"], at["k"]])
 
     def _meet(self, b: ir.IRBuilder, at: Values, first: ir.Value, end: ir.Value) -> None:
         """A packed block of rows meets all panels of a right side."""

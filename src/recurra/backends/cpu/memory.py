@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,13 @@ def empty(like: Tensor, *shape: int, front: tuple[int, int] = (0, 0)) -> Tensor:
     return torch.from_numpy(whole)
 
 
+@lru_cache(maxsize=64)
+@torch.inference_mode(False)
+def zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Zeros that nobody changes, always the same."""
+    return torch.zeros(shape, dtype=dtype, device="cpu")
+
+
 def in_memory(tensor: Tensor) -> Tensor:
     """The tensor, copied if its memory does not hold its values."""
     return tensor if holds_values(tensor) else tensor.clone()
@@ -113,6 +121,7 @@ def release_memory() -> None:
     Tensors keep theirs. Another thread gives its own back when it next needs some.
     """
     global _kept, _times_released
+    zeros.cache_clear()
     with _lock:
         _free.clear()
         _kept = 0

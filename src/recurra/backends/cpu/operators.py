@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from recurra.backends.cpu import fused
+from recurra.backends.cpu import fused, memory
 from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plain import plain
 from recurra.backends.cpu.plans import Plan
@@ -280,12 +279,8 @@ def _with_zeros(
 
 def _zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
     """Zeros that nobody changes; small ones are kept."""
-    few = shape.numel() <= _FEW
-    return _kept_zeros(shape, dtype) if few else torch.zeros(shape, dtype=dtype, device="cpu")
-
-
-@lru_cache(maxsize=64)
-def _kept_zeros(shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    if shape.numel() <= _FEW:
+        return memory.zeros(shape, dtype)
     return torch.zeros(shape, dtype=dtype, device="cpu")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import llvmlite.ir as ir
@@ -117,7 +116,7 @@ def multiply(
     forms = [(tensor.shape, tensor.stride()) for tensor in (left, right)]
     extent = Extent.of(BITS[left.dtype], forms[0], forms[1:], sums is not None)
     packed_left, packed_right = memory.work(*(left.element_size() * n for n in extent.packed))
-    bias = zeros(columns, left.dtype) if bias is None else bias.contiguous()
+    bias = memory.zeros((columns,), left.dtype) if bias is None else bias.contiguous()
     numbers = {
         **extent.numbers,
         **{"left": left.data_ptr(), "right": right.data_ptr(), "bias": bias.data_ptr()},
@@ -185,7 +184,8 @@ def _add(
         numbers[f"result_row{end}"] = result.strides[0]
         spans |= {f"result{end}": result, f"right{end}": right}
         if spans.get(f"bias{end}") is None:
-            sheet.constant(place[f"bias{end}"], zeros(right.shape[1], FORMATS[8 * sheet.size]))
+            zeros = memory.zeros((right.shape[1],), FORMATS[8 * sheet.size])
+            sheet.constant(place[f"bias{end}"], zeros)
     for name, number in numbers.items():
         if name.removesuffix("_2") not in POINTERS:
             sheet.put(place[name], number)
@@ -197,12 +197,6 @@ def _add(
 
 def _form(span: Span) -> Form:
     return span.shape, span.strides
-
-
-@lru_cache(maxsize=64)
-def zeros(count: int, dtype: torch.dtype) -> Tensor:
-    """As many zeros, always the same."""
-    return torch.zeros(count, dtype=dtype, device="cpu")
 
 
 def weight_gradient(
