@@ -175,7 +175,7 @@ def test_one_result_for_every_number_of_threads(monkeypatch):
 
 
 @pytest.mark.parametrize(("bits", "limit"), [(32, 2), (64, 3)])
-def test_tanh_and_sigmoid_to_units_in_the_last_place(bits, limit):
+def test_functions_to_units_in_the_last_place(bits, limit):
     dtype = np.float32 if bits == 32 else np.float64
     top = 12 if bits == 32 else 24
     x = np.concatenate(
@@ -187,7 +187,11 @@ def test_tanh_and_sigmoid_to_units_in_the_last_place(bits, limit):
         ]
     ).astype(dtype)
     wide = x.astype(np.longdouble)
-    exact = {"tanh": np.tanh(wide), "sigmoid": 1 / (1 + np.exp(-wide))}
+    exact = {
+        "tanh": np.tanh(wide),
+        "sigmoid": 1 / (1 + np.exp(-wide)),
+        "softplus": np.maximum(wide, 0) + np.log1p(np.exp(-np.abs(wide))),
+    }
     for name, expected in exact.items():
         error = np.abs(run_function(name, x).astype(np.longdouble) - expected)
         unit = np.spacing(np.abs(expected.astype(dtype))).astype(np.longdouble)

@@ -87,12 +87,12 @@ def fetching(memory: ir.Value) -> Also:
     return fetch
 
 
-def prefetch(b: ir.IRBuilder, pointer: ir.Value) -> None:
-    """Fetch a cache line into the second cache; harmless at any address."""
+def prefetch(b: ir.IRBuilder, pointer: ir.Value, writes: bool = False) -> None:
+    """Fetch a cache line into the second cache, or for writing; harmless at any address."""
     name = "llvm.prefetch.p0"
     kind = ir.IntType(32)
     function = b.module.globals.get(name)
     if function is None:
         types = [POINTER, kind, kind, kind]
         function = ir.Function(b.module, ir.FunctionType(ir.VoidType(), types), name)
-    b.call(function, [pointer, *(ir.Constant(kind, value) for value in (0, 2, 1))])
+    b.call(function, [pointer, *(ir.Constant(kind, value) for value in (int(writes), 2, 1))])

@@ -6,10 +6,11 @@ and meet the rest of the equations there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import llvmlite.ir as ir
 
+from recurra.backends.cpu.body import Body
 from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
@@ -17,7 +18,6 @@ from recurra.backends.cpu.micro import accumulate, fetching, prefetch
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count, is_reduction
 from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
-from recurra.backends.cpu.rules import RULES
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
 from recurra.graph import Expression
@@ -26,6 +26,9 @@ from recurra.graph import Expression
 # than what a third cache keeps, and two blocks fit into a second cache; elsewhere processors fetch
 # well enough by themselves.
 _LARGE, _BLOCK = 2**23, 2**19  # bytes
+
+# What is written at a builder for a block of units: its number, vectors, units of a partial one.
+Block = Callable[[ir.IRBuilder, ir.Value, int, int], None]
 
 
 class TileWriter:
@@ -66,36 +69,68 @@ class TileWriter:
     def write(self) -> ir.Function:
         """The function: blocks of units one after another; of a team, each member takes some.
 
-        Every other step goes through them in the opposite order: what it needs first was used last,
-        and is in the cache still.
+        Where there are products, all rows meet a block while its weights are near, and every other
+        step goes through the blocks in the opposite order: what it needs first was used last, and
+        is in the cache still. Elsewhere a row comes whole, as it lies in memory.
         """
         b, tile = self.part.body, self.tile
         count = tile.blocks + (1 if tile.last else 0)
-        low, high = share(b, index(count), *self.part.team)
+        share_of_units = share(b, index(count), *self.part.team)
+        if self.sweep.accumulations:
+            self._by_blocks(b, *share_of_units)
+        else:
+            self._by_rows(b, *share_of_units)
+        return self.part.close()
+
+    def _by_rows(self, b: ir.IRBuilder, low: ir.Value, high: ir.Value) -> None:
+        """While a row is computed, the next one is fetched."""
+        end = self.part.rows[1]
+
+        def row(b: ir.IRBuilder, m: ir.Value) -> None:
+            following = smaller(b, b.add(m, index(1)), b.sub(end, index(1)))
+
+            def block(b: ir.IRBuilder, j: ir.Value, vectors: int, partial: int) -> None:
+                first = b.mul(j, index(self.tile.vectors * self.form.lanes))
+                self._fetch(b, following, index(1), first, vectors)
+                self._values(b, m, index(1), first, vectors, partial)
+
+            loop(b, low, high, 1, lambda b, j: self._whole_or_last(b, j, block), "units")
+
+        loop(b, *self.part.rows, 1, row, "rows")
+
+    def _by_blocks(self, b: ir.IRBuilder, low: ir.Value, high: ir.Value) -> None:
         turn = b.add(self.part.slot, self.draft.table.load(b, self.part.table, "turn"))
         odd = b.icmp_signed("!=", b.and_(turn, index(1)), index(0))
 
         def place(i: ir.Value) -> ir.Value:
             return b.select(odd, b.sub(b.add(low, b.sub(high, index(1))), i), i)
 
-        def block(b: ir.IRBuilder, i: ir.Value) -> None:
+        def turned(b: ir.IRBuilder, i: ir.Value) -> None:
             j, following = place(i), b.add(i, index(1))
             there = b.icmp_signed("<", following, high)
             # The next step begins with the block with which this one ends.
             ahead = b.select(there, place(following), j)
-            if not tile.blocks:
-                self._block(b, j, ahead, tile.last, tile.partial)
-            elif not tile.last:
-                self._block(b, j, ahead, tile.vectors, 0)
-            else:
-                with b.if_else(b.icmp_signed("<", j, index(tile.blocks))) as (whole, rest):
-                    with whole:
-                        self._block(b, j, ahead, tile.vectors, 0)
-                    with rest:
-                        self._block(b, j, ahead, tile.last, tile.partial)
 
-        loop(b, low, high, 1, block, "units")
-        return self.part.close()
+            def block(b: ir.IRBuilder, j: ir.Value, vectors: int, partial: int) -> None:
+                self._block(b, j, ahead, vectors, partial)
+
+            self._whole_or_last(b, j, block)
+
+        loop(b, low, high, 1, turned, "units")
+
+    def _whole_or_last(self, b: ir.IRBuilder, j: ir.Value, block: Block) -> None:
+        """A block of units: of whole vectors, or the last one, which may have fewer and less."""
+        tile = self.tile
+        if not tile.blocks:
+            block(b, j, tile.last, tile.partial)
+        elif not tile.last:
+            block(b, j, tile.vectors, 0)
+        else:
+            with b.if_else(b.icmp_signed("<", j, index(tile.blocks))) as (whole, rest):
+                with whole:
+                    block(b, j, tile.vectors, 0)
+                with rest:
+                    block(b, j, tile.last, tile.partial)
 
     def _block(
         self, b: ir.IRBuilder, j: ir.Value, following: ir.Value, vectors: int, partial: int
@@ -103,9 +138,6 @@ class TileWriter:
         """All rows of one block of units; the last of its vectors may be partial."""
         low, high = self.part.rows
         first = b.mul(j, index(self.tile.vectors * self.form.lanes))
-        if not self.sweep.accumulations:
-            self._values(b, low, b.sub(high, low), first, vectors, partial)
-            return
         packed, ahead = self._packed_block(b, j), self._packed_block(b, following)
 
         def rows(b: ir.IRBuilder, row: ir.Value) -> None:
@@ -129,24 +161,31 @@ class TileWriter:
     def _fetch(
         self, b: ir.IRBuilder, row: ir.Value, count: ir.Value, first: ir.Value, vectors: int
     ) -> None:
-        """Fetch what the equations of a tile read, while its products are computed."""
+        """Fetch what the equations of a tile read and write, while others are computed."""
         lanes = self.form.lanes
         # The last number too: rows do not begin with a cache line.
         units = [*range(0, vectors * lanes, lanes), vectors * lanes - 1]
 
         def each_row(b: ir.IRBuilder, m: ir.Value) -> None:
-            for node in self.needed:
-                start = self.places.pointer(b, node, b.add(row, m))
-                for unit in units:
-                    place = [b.add(first, index(unit))]
-                    prefetch(b, b.gep(start, place, source_etype=self.form.scalar))
+            at = b.add(row, m)
+            read = [self.places.pointer(b, node, at) for node in self.needed]
+            goals = [self.places.result(b, node, at) for node in self.sweep.results]
+            for writes, starts in ((False, read), (True, [one for many in goals for one in many])):
+                for start in starts:
+                    for unit in units:
+                        place = [b.add(first, index(unit))]
+                        pointer = b.gep(start, place, source_etype=self.form.scalar)
+                        prefetch(b, pointer, writes)
 
-        if self.needed:
-            loop(b, index(0), count, 1, each_row, "fetch")
+        loop(b, index(0), count, 1, each_row, "fetch")
 
     def _needed(self) -> list[Expression]:
-        """The sequences and states that the equations read, one value a unit."""
+        """The sequences and states that the equations read, one value a unit.
+
+        Not those in whose place they write: these are fetched as such.
+        """
         schedule, program = self.draft.schedule, self.draft.program
+        values = {*program.reads, *program.states} - {*program.overwritten}
         found: dict[Expression, None] = {}
         stack, seen = [*self.sweep.results], set()
         while stack:
@@ -155,7 +194,7 @@ class TileWriter:
                 continue
             seen.add(node)
             if node in schedule.leaves:
-                if program.shapes[node] and node in (*program.reads, *program.states):
+                if program.shapes[node] and node in values:
                     found[node] = None
             elif is_reduction(node) or is_count(node) or node.op == "constant":
                 continue
@@ -262,89 +301,6 @@ class TileWriter:
                 Body(self, at, unit, partial, m, index(full), vectors).write(b, instead or {})
 
         loop(b, index(0), count, 1, each_row, "tile_rows")
-
-
-class Body:
-    """The equations of one phase for one row and one vector of units."""
-
-    def __init__(
-        self,
-        writer: TileWriter,
-        row: ir.Value,
-        unit: ir.Value,
-        lanes: int,
-        m: ir.Value,
-        v: ir.Value,
-        vectors: int,
-    ) -> None:
-        self.writer, self.row, self.unit, self.lanes = writer, row, unit, lanes
-        self.m, self.v, self.vectors = m, v, vectors
-        self.values: dict[Expression, ir.Value] = {}
-
-    def write(self, b: ir.IRBuilder, instead: Mapping[Expression, Expression]) -> None:
-        """All results of the phase, or what stands in their place."""
-        vectors = Vectors(b, self.writer.form)
-        draft, sweep = self.writer.draft, self.writer.sweep
-        for node in draft.program.overwritten:
-            if draft.size(node) == sweep.size:
-                self.value(vectors, node)  # before anything is written
-        for node in self.writer.sweep.results:
-            value = self.value(vectors, instead.get(node, node))
-            for pointer in self.writer.places.result(b, node, self.row):
-                place = b.gep(pointer, [self.unit], source_etype=self.writer.form.scalar)
-                vectors.store(value, place, self.lanes)
-
-    def value(self, vectors: Vectors, node: Expression) -> ir.Value:
-        """The value of a node, computed or read once."""
-        if node not in self.values:
-            value = self.values[node] = self._value(vectors, node)
-            name = self.writer.draft.program.names.get(node)
-            if name is not None and isinstance(value, ir.Instruction):
-                value.name = name  # as the equations call it
-        return self.values[node]
-
-    def _value(self, vectors: Vectors, node: Expression) -> ir.Value:
-        schedule, number = self.writer.draft.schedule, self.writer.number
-        if node.op == "constant" and node not in schedule.leaves:
-            return vectors.const(float(node.attribute))
-        if is_count(node):
-            return vectors.const(self._count(node))
-        if node in schedule.leaves or is_reduction(node):
-            return self._read(vectors, node)
-        if schedule.ready[node] < number and not schedule.again(node):
-            return self._read(vectors, node)
-        if node in schedule.sums:
-            return self._accumulated(vectors, node)
-        return RULES[node.op](vectors, *(self.value(vectors, arg) for arg in node.args))
-
-    def _count(self, node: Expression) -> float:
-        spread = node.args[0]
-        number = float(spread.args[0].attribute)
-        size = self.writer.draft.sizes[spread.attribute]
-        return number * size if node.op == "sum" else number
-
-    def _read(self, vectors: Vectors, node: Expression) -> ir.Value:
-        b, form = vectors.b, self.writer.form
-        pointer = self.writer.places.pointer(b, node, self.row)
-        if not self.writer.draft.program.shapes[node]:
-            return vectors.splat(b.load(pointer, align=form.size, typ=form.scalar))
-        place = b.gep(pointer, [self.unit], source_etype=form.scalar)
-        return vectors.load(place, self.lanes)
-
-    def _accumulated(self, vectors: Vectors, node: Expression) -> ir.Value:
-        own = self.writer.draft.schedule.sums[node]
-        b, sweep = vectors.b, self.writer.sweep
-        number = sweep.accumulations.index(own)
-        offset = b.add(
-            b.mul(
-                b.add(b.mul(self.m, index(len(sweep.accumulations))), index(number)),
-                index(self.vectors),
-            ),
-            self.v,
-        )
-        place = b.gep(self.writer.buffer, [offset], source_etype=self.writer.form.vector)
-        total = b.load(place, align=self.writer.form.size, typ=self.writer.form.vector)
-        return total if own.start is None else b.fadd(self.value(vectors, own.start), total)
 
 
 def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:

@@ -11,7 +11,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.coefficients import EXPM1, TANH, TANH_NEAR
+from recurra.backends.cpu.coefficients import EXPM1, LOG1P, TANH, TANH_NEAR
 
 POINTER = ir.PointerType()
 INT = ir.IntType(64)
@@ -254,11 +254,14 @@ class Vectors:
         return self.b.select(infinite, x, value)
 
     def softplus(self, x: ir.Value) -> ir.Value:
-        """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|))."""
+        """max(x, 0) + log1p(E) with E = exp(-|x|), from the series of log1p in s = E / (2 + E)."""
         e = self.exp(self.b.fneg(self.call("fabs", x)))
-        u = self.b.fadd(e, self.const(1))
-        lost = self.b.fsub(e, self.b.fsub(u, self.const(1)))  # what rounding 1 + e lost
-        small = self.b.fadd(self.log(u), self.b.fdiv(lost, u))
+        s = self.b.fdiv(e, self.b.fadd(e, self.const(2)))
+        z = self.b.fmul(s, s)
+        # 2 s = E - (half - s half): what is rounded is then small beside E.
+        half = self.b.fmul(self.b.fmul(e, e), self.const(0.5))
+        inner = self.fma(z, self.polynomial(z, LOG1P[self.form.bits]), half)
+        small = self.b.fsub(e, self.fma(self.b.fneg(s), inner, half))
         return self.b.fadd(self.relu(x), small)
 
     def relu(self, x: ir.Value) -> ir.Value:
