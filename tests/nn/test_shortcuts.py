@@ -53,21 +53,21 @@ def the_long_way(function: Callable[[], Any]) -> Any:
         return function()
 
 
-def with_gradients(layer: nn.Module, x: Tensor, state: Any = None) -> list[Tensor]:
+def with_gradients(layer: nn.Module, x: Tensor, state: Any = None, **given: Any) -> list[Tensor]:
     """Output, states, and the gradients of what asks for some."""
     torch.manual_seed(3)
-    output, last = layer(x, state)
+    output, last = layer(x, state, **given)
     parts = [output, *([last] if isinstance(last, Tensor) else last)]
-    given = [] if state is None else [state] if isinstance(state, Tensor) else list(state)
-    wanted = [t for t in (x, *given, *layer.parameters()) if t.requires_grad]
+    before = [] if state is None else [state] if isinstance(state, Tensor) else list(state)
+    wanted = [t for t in (x, *before, *layer.parameters()) if t.requires_grad]
     total = sum((part * torch.randn_like(part)).sum() for part in parts)
     gradients = torch.autograd.grad(total, wanted) if wanted and total.requires_grad else []
     return [part.detach() for part in parts] + list(gradients)
 
 
-def assert_same(layer: nn.Module, x: Tensor, state: Any = None) -> None:
-    found = with_gradients(layer, x, state)
-    expected = the_long_way(lambda: with_gradients(layer, x, state))
+def assert_same(layer: nn.Module, x: Tensor, state: Any = None, **given: Any) -> None:
+    found = with_gradients(layer, x, state, **given)
+    expected = the_long_way(lambda: with_gradients(layer, x, state, **given))
     assert len(found) == len(expected)
     for mine, other in zip(found, expected, strict=True):
         assert mine.shape == other.shape
@@ -87,13 +87,62 @@ def test_every_kind_of_cell(name, trained, taken):
 @pytest.mark.parametrize("kind", [recurra.LSTM, recurra.GRU, recurra.RNN])
 @pytest.mark.parametrize(
     "options",
-    [{}, {"batch_first": True}, {"num_layers": 3, "dropout": 0.5}, {"bias": False}],
+    [
+        {},
+        {"batch_first": True},
+        {"num_layers": 3, "dropout": 0.5},
+        {"bias": False},
+        {"bidirectional": True, "num_layers": 2},
+    ],
     ids=str,
 )
 def test_namesakes(kind, options, taken):
     layer = kind(I, H, **options)
     assert_same(layer, torch.randn(T, B, I, requires_grad=True))
-    assert len(taken) == layer.num_layers
+    assert len(taken) == layer.num_layers * len(layer.directions)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("trained", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("lengths", [[2, 5, 0], torch.tensor([1, 1, 4], dtype=torch.int32)])
+def test_rows_that_end(name, trained, lengths, taken):
+    layer = recurra.Recurrent(name, H, H, bidirectional=True)
+    x = torch.randn(T, B, H)
+    for row, length in enumerate(lengths):
+        x[length:, row] = torch.nan
+    x.requires_grad_(trained)
+    with torch.set_grad_enabled(trained):
+        assert_same(layer, x, lengths=lengths)
+    assert len(taken) == 2
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_rows_that_end_among_other_things(batch_first, taken, monkeypatch):
+    monkeypatch.setattr("recurra.backends.cpu.shortcut._MOST", 2)
+    layer = recurra.LSTM(I, H, 2, dropout=0.5, bidirectional=True, batch_first=batch_first)
+    x = torch.randn(*((B, T) if batch_first else (T, B)), I, requires_grad=True)
+    state = tuple(torch.randn(4, B, H, requires_grad=True) for _ in "hc")
+    for lengths in ([1, 2, 3], [3, 2, 1], [5, 5, 5], [0, 0, 1], [1, 2, 3]):
+        assert_same(layer, x, state, lengths=lengths)
+    assert len(taken) == 4 * 5
+    theirs = torch.nn.LSTM(I, H, 2, bidirectional=True, batch_first=batch_first)
+    theirs.load_state_dict(layer.eval().state_dict())
+    packed = nn.utils.rnn.pack_padded_sequence(x, [5, 3, 1], batch_first=batch_first)
+    expected, last = theirs(packed, state)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(expected, batch_first=batch_first)
+    output, states = layer(x, state, lengths=[5, 3, 1])
+    for mine, other in zip((output, *states), (expected, *last), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], [1, 2, 6], [0.5, 1, 2], "abc", torch.ones(3)])
+def test_lengths_that_do_not_fit_are_refused_as_ever(lengths):
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
+    with pytest.raises(ShapeError) as found:
+        layer(x, lengths=lengths)
+    with pytest.raises(ShapeError) as expected:
+        the_long_way(lambda: layer(x, lengths=lengths))
+    assert str(found.value) == str(expected.value)
 
 
 @pytest.mark.parametrize("form", ["parts", "transposed", "expanded"])
@@ -258,15 +307,16 @@ def test_first_derivatives_with_a_graph(weights):
     [partial(FlopCounterMode, display=False), torch.profiler.profile],
     ids=["flops", "profile"],
 )
-def test_who_looks_at_operators_sees_them(mode, taken):
+@pytest.mark.parametrize("lengths", [None, [2, 5, 0]], ids=["whole", "ragged"])
+def test_who_looks_at_operators_sees_them(mode, lengths, taken):
     """Through the same shortcut, so that a checkpoint keeps the same in both its runs."""
     layer, x = recurra.GRU(I, H), torch.randn(T, B, I, requires_grad=True)
-    expected = with_gradients(layer, x)
-    output = checkpoint(lambda x: layer(x)[0], x, use_reentrant=False)
+    expected = with_gradients(layer, x, lengths=lengths)
+    output = checkpoint(lambda x: layer(x, lengths=lengths)[0], x, use_reentrant=False)
     with mode() as own:
         output.sum().backward()
         with torch.no_grad():
-            assert torch.equal(layer(x)[0], expected[0])
+            assert torch.equal(layer(x, lengths=lengths)[0], expected[0])
     if mode is torch.profiler.profile:
         assert any("recurra::" in event.key for event in own.key_averages())
     assert len(taken) == 4
@@ -307,14 +357,13 @@ def test_transforms_of_pytorch_go_the_long_way(taken):
 @pytest.mark.parametrize(
     ("options", "call"),
     [
-        ({"bidirectional": True}, {}),
         ({"residual": True}, {}),
         ({"zoneout": 0.1}, {}),
         ({"learn_initial_state": True}, {}),
         ({"recurrent_dropout": 0.1}, {}),
         ({"input_dropout": 0.1}, {}),
         ({"checkpoint_every": 2}, {}),
-        ({}, {"lengths": [5, 1, 2]}),
+        ({}, {"lengths": [0, 0, 0]}),
         ({}, {"reset": torch.zeros(T, B, dtype=torch.bool)}),
     ],
     ids=str,
@@ -339,7 +388,8 @@ def test_options_that_change(taken):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "mut1", "hgrn"])
-def test_second_derivatives(name, taken):
+@pytest.mark.parametrize("lengths", [None, [2, 0, 1]], ids=["whole", "ragged"])
+def test_second_derivatives(name, lengths, taken):
     """By PyTorch, through the same shortcut."""
     layer = recurra.Recurrent(name, H, H, dtype=torch.float64)
     if name in ("lstm", "gru"):
@@ -347,7 +397,7 @@ def test_second_derivatives(name, taken):
     x = torch.randn(2, B, H, dtype=torch.float64, requires_grad=True)
 
     def call(x: Tensor, *weights: Tensor) -> Tensor:
-        return layer(x)[0]
+        return layer(x, lengths=lengths)[0]
 
     assert torch.autograd.gradgradcheck(call, (x, *layer.parameters()))
     assert taken

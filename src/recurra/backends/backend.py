@@ -52,7 +52,11 @@ class Shortcut(ABC):
 
     @abstractmethod
     def run(
-        self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]
+        self,
+        x: Tensor,
+        stored: Sequence[Tensor],
+        states: Sequence[Tensor],
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The output (T, B, size) and the states after the last step, each (1, B, size).
 
@@ -60,6 +64,7 @@ class Shortcut(ABC):
             x: (T, B, I), without gaps.
             stored: weights that fit.
             states: before the first step, each (B, size), without gaps.
+            lengths: (B,) int64 steps of each row, one of them at least 1; None: T of each.
         """
 
 

@@ -166,9 +166,8 @@ class Recurrent(Weighted):
         Under `torch.autocast` x and the states may have any floating format. Products of inputs are
         then computed in autocast's; the recurrence, the output and the states stay in the weights'.
         """
-        plain = lengths is None and reset is None and inputs is None
-        if plain and not torch.compiler.is_compiling():
-            found = self._shortcuts.run(self, x, state)
+        if reset is None and inputs is None and not torch.compiler.is_compiling():
+            found = self._shortcuts.run(self, x, state, lengths)
             if found is not None:
                 return found
         sequences, door = enter(x, lengths, self.batch_first, self.input_size)
@@ -186,10 +185,9 @@ class Recurrent(Weighted):
 
     @property
     def has_options(self) -> bool:
-        """Whether anything but the cell and dropout between layers acts on a call now."""
+        """Whether anything acts on a call now but cells, directions and dropout between layers."""
         return bool(
             self.visitors
-            or self.bidirectional
             or self.residual
             or self.zoneout
             or self.learn_initial_state

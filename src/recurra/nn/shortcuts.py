@@ -2,15 +2,15 @@
 
 A call asks much that has the same answer each time: the graph of its options, the backend, which
 weights stand where. A shortcut remembers the answers for one form of a call, and computes the same
-to the bit. It is for what most calls are: a batch of sequences of one length.
+to the bit. It is for what most calls are: a batch of sequences, of one length or of several.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -29,6 +29,7 @@ from recurra.backends import (
 from recurra.graph.serial import loads
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.options import variant
+from recurra.nn.sequence import Lengths, Sequences, counted
 from recurra.nn.state import State
 from recurra.nn.weighted import Weighted
 
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 
 _MOST = 256  # forms that a layer remembers
 
-Stored = list[Tensor | None]  # the parameters of a place; None where one is something else now
+Stored = list[Tensor]  # the parameters of a place
+Ready = tuple[
+    Shortcut, Stored, Sequence[Tensor]
+]  # of a place, with the states before the first step
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,30 +70,34 @@ class Shortcuts:
         return Shortcuts, ()
 
     def run(
-        self, layer: Recurrent, x: Tensor | PackedSequence, state: State | None
+        self,
+        layer: Recurrent,
+        x: Tensor | PackedSequence,
+        state: State | None,
+        lengths: Lengths = None,
     ) -> tuple[Tensor, State] | None:
-        """What a call gives that has neither lengths nor resets nor further inputs.
+        """What a call gives that has neither resets nor further inputs.
 
         None if there is no shortcut for it: the long way then says what is wrong, if anything is.
         """
         if type(x) is not Tensor or not _is_usual(layer, x):
             return None
         x = x.transpose(0, 1) if layer.batch_first else x
+        ends = None if lengths is None else counted(lengths, *x.shape[:2])
+        if ends is not None and not _are_usual(ends):
+            return None
         known = self._of(layer, x)
         before = None if known is None else _before(state, known, x)
         if known is None or before is None:
             return None
         weights: list[Stored] = []
         for shortcut, names in known.places:
-            weights.append([layer._parameters.get(name) for name in names])
-            if not shortcut.fits(weights[-1]):
+            stored = [layer._parameters.get(name) for name in names]
+            if not shortcut.fits(stored):
                 return None
-        x, after = x.contiguous(), []
-        for number, (shortcut, _) in enumerate(known.places):
-            if number:
-                x = dropped(x, layer.dropout, layer.training)
-            x, states = shortcut.run(x, weights[number], before[number])  # type: ignore[arg-type]
-            after.append(states)
+            weights.append(cast(Stored, stored))
+        shortcuts = (shortcut for shortcut, _ in known.places)
+        x, after = _through(layer, x, ends, zip(shortcuts, weights, before, strict=True))
         return x.transpose(0, 1) if layer.batch_first else x, _joined(after)
 
     def _of(self, layer: Recurrent, x: Tensor) -> _Known | None:
@@ -122,6 +130,11 @@ def _is_usual(layer: Recurrent, x: Tensor) -> bool:
         and not layer.has_options
         and not torch.is_autocast_enabled("cpu")
     )
+
+
+def _are_usual(lengths: Tensor) -> bool:
+    """Whether lengths (B,) are numbers in memory, and some row has a step."""
+    return type(lengths) in PLAIN and lengths.is_cpu and lengths.numel() > 0 and bool(lengths.any())
 
 
 def _weights(layer: Recurrent, x: Tensor) -> list[Weights] | None:
@@ -182,6 +195,26 @@ def _before(state: State | None, known: _Known, x: Tensor) -> Sequence[Sequence[
         ):
             return None
     return list(zip(*(part.unbind(0) for part in parts), strict=True))
+
+
+def _through(
+    layer: Recurrent, x: Tensor, ends: Tensor | None, calls: Iterator[Ready]
+) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    """All layers and directions: the output (T, B, ·), and the states after the last step."""
+    sequences = Sequences(x, ends, None)
+    after = []
+    for number in range(layer.num_layers):
+        if number:
+            x = dropped(x, layer.dropout, layer.training)
+        outputs = []
+        for direction in layer.directions:
+            shortcut, stored, states = next(calls)
+            own = x if direction == "forward" else sequences.reversed(x)
+            output, last = shortcut.run(own.contiguous(), stored, states, ends)
+            outputs.append(output if direction == "forward" else sequences.reversed(output))
+            after.append(last)
+        x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+    return x, after
 
 
 def _joined(after: Sequence[tuple[Tensor, ...]]) -> State:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Backend, Given, Shortcut
-from recurra.backends.cpu import memory
 from recurra.backends.cpu.batch import by_length
 from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.operands import Operands, operands, part, text_of
@@ -156,28 +155,22 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     own = by_length(given.sequences["alive"].sum((0, 2)).long())
     if not own.steps:
         return _run_masked(graph, weights, given)
-    place, row = own.places, own.rows
 
     def packed(sequence: Tensor) -> Tensor:
-        whole = sequence.expand(given.steps, given.rows, -1)
-        return whole.reshape(-1, sequence.shape[-1]).index_select(0, place).unsqueeze(0)
+        return own.packed(sequence.expand(given.steps, given.rows, -1))
 
     inside = Given(
         1,
-        len(place),
+        len(own.places),
         {n: packed(s) for n, s in given.sequences.items() if n != "alive"},
-        {name: value.index_select(0, row) for name, value in given.per_row.items()},
+        {name: value.index_select(0, own.rows) for name, value in given.per_row.items()},
         tuple(state.index_select(0, own.order) for state in given.states),
     )
     output, others = _run(graph, weights, inside, own.steps, own.lengths)
-
-    def padded(sequence: Tensor) -> Tensor:
-        room = memory.empty(sequence, given.steps * given.rows, sequence.shape[-1]).zero_()
-        return room.index_copy_(0, place, sequence[0]).view(given.steps, given.rows, -1)
-
     count = len(given.states)
     lasts = (state.index_select(0, own.back) for state in others[:count])
-    return padded(output), (*lasts, *map(padded, others[count:]))
+    output, *shown = (own.padded(one, given.steps) for one in (output, *others[count:]))
+    return output, (*lasts, *shown)
 
 
 @lru_cache(maxsize=512)

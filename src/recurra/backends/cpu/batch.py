@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recurra.backends.cpu import memory
 from recurra.backends.cpu.sheet import Sheet, Span
 
 Layout = tuple[int, int, int, int]  # step stride, row stride, slot mask, first row of each step
@@ -236,6 +237,17 @@ class ByLength:
     back: Tensor
     places: Tensor
     rows: Tensor
+
+    def packed(self, sequence: Tensor) -> Tensor:
+        """(1, N, size): of a sequence (T, B, size) what is before the ends, as `Ragged` has it."""
+        whole = sequence.reshape(-1, sequence.shape[-1])
+        return whole.index_select(0, self.places).unsqueeze(0)
+
+    def padded(self, sequence: Tensor, steps: int) -> Tensor:
+        """(T, B, size): the way back, 0 after the ends."""
+        rows, size = len(self.order), sequence.shape[-1]
+        room = memory.empty(sequence, steps * rows, size).zero_()
+        return room.index_copy_(0, self.places, sequence[0]).view(steps, rows, size)
 
 
 def by_length(lengths: Tensor) -> ByLength:

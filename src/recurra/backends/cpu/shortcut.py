@@ -7,23 +7,25 @@ it does takes several times as long as elsewhere.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from recurra.backends.backend import Given, Shortcut
+from recurra.backends.cpu.batch import ByLength, by_length, bytes_of
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.operands import operands
 from recurra.backends.cpu.operators import Recurrence, Way, recurrence
 from recurra.backends.cpu.plans import Key, Plan, forms_of
-from recurra.backends.cpu.row_blocks import Block, Member, RowBlocks
+from recurra.backends.cpu.row_blocks import RowBlocks
+from recurra.backends.cpu.wiring import Wiring
 from recurra.backends.observed import PLAIN, holds_values, observed
-from recurra.backends.plan import GIVEN, WEIGHTS, Instruction, Program, Read
-from recurra.backends.reference import execute
-from recurra.backends.weights import Taken, Weights
+from recurra.backends.weights import Weights
+
+_MOST = 16  # batches by length whose plans are at hand
 
 
 class CpuShortcut(Shortcut):
@@ -33,66 +35,24 @@ class CpuShortcut(Shortcut):
         text: the graph, without anything that is shown.
         weights: of a place.
         given: a sequence x without gaps, and states without gaps.
+
+    Attributes:
+        is_good: whether calls of this form can be run so.
     """
 
     def __init__(self, text: str, weights: Weights, given: Given) -> None:
-        self._steps, self._rows = given.steps, given.rows
-        self._taken, self._members = operands(text), [members for members, _ in weights.stacks]
-        stored, states = [tensor for _, tensor in weights.stacks], given.states
-        self._forms = forms_of(stored)
-        self._computed, self._program = self._divide()
-        inputs = self._inputs(given.sequences["x"], stored, states)
-        self._blocks = self._row_blocks([tensor.shape[:1].numel() for tensor in inputs])
-        tensors = self._blocks.tensors(inputs)
-        self._key = Key(text, self._steps, None, forms_of(tensors), torch.get_num_threads())
+        self._text, self._taken, self._steps = text, operands(text), given.steps
+        self._forms = forms_of([tensor for _, tensor in weights.stacks])
+        self._whole = Wiring(self._taken, weights, given)
+        tensors, states = self._whole.tensors, given.states
+        self._way = _Known(self._key(given.steps, tensors), self._whole.blocks)
         self.is_good = all(t.dtype is states[0].dtype and t.is_contiguous() for t in tensors)
+        x = given.sequences["x"].flatten(0, 1).unsqueeze(0)
+        self._ragged = Wiring(self._taken, weights, Given(1, x.shape[1], {"x": x}, {}, states))
+        self._by_length: OrderedDict[ByLength, _Known] = OrderedDict()
 
-    @property
-    def _before_the_loop(self) -> Program:
-        return [*self._taken.split.front.constant, *self._taken.front]
-
-    @property
-    def _made_by(self) -> dict[int, Instruction]:
-        """For each slot the instruction that fills it."""
-        return {slot: one for one in self._before_the_loop for slot in _targets(one)}
-
-    def _divide(self) -> tuple[list[int], Program]:
-        """Slots of what no rows of stored weights are, and what computes them in each call."""
-        program, made_by = self._before_the_loop, self._made_by
-        linear = (Taken, Read)
-        computed = [k for k in self._taken.taken if not isinstance(made_by[k][0], linear)]
-        needed: list[Instruction] = []
-        stack = list(computed)
-        while stack:
-            one = made_by.get(stack.pop())
-            if one is not None and one not in needed:
-                needed.append(one)
-                stack += one[1]
-        return computed, [one for one in program if one in needed]
-
-    def _row_blocks(self, sizes: list[int]) -> RowBlocks:
-        """How the tensors of the recurrence follow from x, stored weights, the rest, states."""
-        made_by, count = self._made_by, len(self._members)
-        whole = [(Block(number, 0, size),) for number, size in enumerate(sizes)]
-        tensors: list[list[Member]] = []
-        for slot in self._taken.taken:
-            function = made_by[slot][0]
-            if isinstance(function, Taken):
-                tensors.append([self._member(name, sizes) for name in function.names])
-            elif isinstance(function, Read):
-                tensors.append([whole[0]])
-            else:
-                tensors.append([whole[1 + count + self._computed.index(slot)]])
-        states = len(self._taken.split.graph.states)
-        return RowBlocks(sizes, [*tensors, *([one] for one in whole[-states:])])
-
-    def _member(self, name: str, sizes: list[int]) -> Member:
-        """Where the parts of a weight are stored."""
-        found = []
-        for number, members in enumerate(self._members, 1):
-            rows = sizes[number] // len(members)
-            found += [Block(number, k * rows, rows) for k, one in enumerate(members) if one == name]
-        return tuple(found)
+    def _key(self, steps: int, tensors: Sequence[Tensor], lengths: bytes | None = None) -> Key:
+        return Key(self._text, steps, lengths, forms_of(tensors), torch.get_num_threads())
 
     def fits(self, stored: Sequence[Tensor | None]) -> bool:
         """See `Shortcut.fits`."""
@@ -110,10 +70,49 @@ class CpuShortcut(Shortcut):
         return True
 
     def run(
-        self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]
+        self,
+        x: Tensor,
+        stored: Sequence[Tensor],
+        states: Sequence[Tensor],
+        lengths: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Shortcut.run`."""
-        inputs = self._inputs(x, stored, states)
+        if lengths is None:
+            return self._way.run(self._whole.inputs(x, stored, states))
+        rows = by_length(lengths)
+        own = [state.index_select(0, rows.order) for state in states]
+        inputs = self._ragged.inputs(rows.packed(x), stored, own)
+        output, lasts = self._known(rows, inputs).run(inputs)
+        return rows.padded(output, self._steps), tuple(
+            [last.index_select(1, rows.back) for last in lasts]
+        )
+
+    def _known(self, rows: ByLength, inputs: Sequence[Tensor]) -> _Known:
+        """How rows of these lengths run."""
+        known = self._by_length.get(rows)
+        if known is None:
+            blocks = self._ragged.blocks
+            key = self._key(rows.steps, blocks.tensors(inputs), bytes_of(rows.lengths))
+            known = self._by_length[rows] = _Known(key, blocks, rows.lengths)
+            if len(self._by_length) > _MOST:
+                self._by_length.popitem(last=False)
+        return known
+
+
+class _Known:
+    """The plans of calls whose tensors have known forms.
+
+    Args:
+        key: of the plans.
+        blocks: how the tensors follow from the inputs.
+        lengths: (B,), the longest first, if rows end.
+    """
+
+    def __init__(self, key: Key, blocks: RowBlocks, lengths: Tensor | None = None) -> None:
+        self._key, self._blocks, self._lengths = key, blocks, lengths
+
+    def run(self, inputs: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The output, and the states after the last step, each (1, B, size)."""
         if torch.is_grad_enabled():
             for tensor in inputs:
                 if tensor.requires_grad:
@@ -121,22 +120,10 @@ class CpuShortcut(Shortcut):
                     return output, tuple([part.unsqueeze(0) for part in after])
         tensors = self._blocks.tensors(inputs)
         if observed():
-            output, *after = recurrence(tensors, self._key.text, self._steps)
+            output, *after = recurrence(tensors, self._key.text, self._key.steps, self._lengths)
             return output, tuple([part.unsqueeze(0) for part in after])
         output, *after = self._inference.run(tensors, self._shapes)
         return output, tuple(after)
-
-    def _inputs(
-        self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]
-    ) -> list[Tensor]:
-        """What the tensors of the recurrence are put together from."""
-        if not self._program:
-            return [x, *stored, *states]
-        values: list[Any] = [None] * self._taken.split.front.slots
-        values[WEIGHTS] = Weights([*zip(self._members, stored, strict=True)], {})
-        values[GIVEN] = Given(self._steps, self._rows, {"x": x}, {}, tuple(states))
-        execute(self._program, values)
-        return [x, *stored, *[values[slot] for slot in self._computed], *states]
 
     @cached_property
     def _inference(self) -> Plan:
@@ -151,10 +138,4 @@ class CpuShortcut(Shortcut):
     @cached_property
     def _way(self) -> Way:
         key = self._key
-        return Way(key.text, key.steps, None, training_plan(key), self._blocks)
-
-
-def _targets(instruction: Instruction) -> tuple[int, ...]:
-    """Where the results of an instruction go."""
-    target = instruction[2]
-    return (target,) if isinstance(target, int) else target
+        return Way(key.text, key.steps, self._lengths, training_plan(key), self._blocks)
