@@ -135,6 +135,36 @@ def test_rows_that_end_among_other_things(batch_first, taken, monkeypatch):
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("trained", [True, False], ids=["training", "inference"])
+def test_packed_sequences(trained, taken):
+    layer = recurra.GRU(I, H, 2, batch_first=True, bidirectional=True)
+    x = torch.randn(T, B, I, requires_grad=trained)
+    ends = [2, 5, 1]
+
+    def run() -> list[Tensor]:
+        layer.zero_grad()
+        whole = nn.utils.rnn.pack_padded_sequence(x, ends, enforce_sorted=False)
+        output, h = layer(whole)
+        assert torch.equal(output.batch_sizes, whole.batch_sizes)
+        if not trained:
+            return [output.data, h]
+        loss = output.data.square().sum() + h.square().sum()
+        return [output.data, h, *torch.autograd.grad(loss, [x, *layer.parameters()])]
+
+    with torch.set_grad_enabled(trained):
+        for mine, other in zip(run(), the_long_way(run), strict=True):
+            assert torch.equal(mine, other)
+    assert len(taken) == 4
+
+
+def test_packed_sequences_that_do_not_fit_are_refused_as_ever():
+    layer = recurra.GRU(I, H)
+    for size, options in ((I + 1, {}), (I, {"lengths": [1, 1]})):
+        whole = nn.utils.rnn.pack_sequence([torch.randn(2, size), torch.randn(1, size)])
+        with pytest.raises(ShapeError, match=r"features a step|carries its lengths"):
+            layer(whole, **options)
+
+
 @pytest.mark.parametrize("lengths", [[1, 2], [1, 2, 6], [0.5, 1, 2], "abc", torch.ones(3)])
 def test_lengths_that_do_not_fit_are_refused_as_ever(lengths):
     layer, x = recurra.GRU(I, H), torch.randn(T, B, I)

@@ -58,7 +58,7 @@ class Door:
     def out(self, output: Tensor) -> Tensor | PackedSequence:
         """(T, B, H) in the form of the input."""
         if self.packed is not None:
-            return _pack(output, self.packed)
+            return packed(output, self.packed)
         if not self.batched:
             return output.squeeze(1)
         return output.transpose(0, 1) if self.batch_first else output
@@ -76,7 +76,7 @@ def enter(
         if lengths is not None:
             raise ShapeError("a PackedSequence carries its lengths; leave out lengths=.")
         _check_features(x.data, input_size, "a PackedSequence")
-        return _with_lengths(*_padded(x)), Door(False, packed=x)
+        return _with_lengths(*padded(x)), Door(False, packed=x)
     if not isinstance(x, Tensor):
         raise ShapeError(
             f"x is a {type(x).__name__}; a layer reads a tensor (T, B, I) or a PackedSequence."
@@ -149,7 +149,7 @@ def counted(lengths: Tensor | SequenceOf[int], steps: int, rows: int) -> Tensor:
 # PyTorch's pad_packed_sequence and pack_padded_sequence copy step by step; here it is one copy.
 
 
-def _padded(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+def padded(packed: PackedSequence) -> tuple[Tensor, Tensor]:
     """(T, B, I) with zeros after the ends, and the lengths (B,), both in the order of the batch."""
     rows = int(packed.batch_sizes[0])
     room = packed.data.new_zeros(len(packed.batch_sizes) * rows, packed.data.shape[-1])
@@ -160,7 +160,8 @@ def _padded(packed: PackedSequence) -> tuple[Tensor, Tensor]:
     return whole.view(len(packed.batch_sizes), rows, -1), lengths
 
 
-def _pack(output: Tensor, like: PackedSequence) -> PackedSequence:
+def packed(output: Tensor, like: PackedSequence) -> PackedSequence:
+    """(T, B, size) in the form of a PackedSequence, without what is after the ends."""
     data = output.reshape(-1, output.shape[-1]).index_select(0, _places(like))
     return PackedSequence(data, like.batch_sizes, like.sorted_indices, like.unsorted_indices)
 

@@ -29,7 +29,7 @@ from recurra.backends import (
 from recurra.graph.serial import loads
 from recurra.nn.dropout import dropout as dropped
 from recurra.nn.options import variant
-from recurra.nn.sequence import Lengths, Sequences, counted
+from recurra.nn.sequence import Lengths, Sequences, counted, packed, padded
 from recurra.nn.state import State
 from recurra.nn.weighted import Weighted
 
@@ -75,15 +75,35 @@ class Shortcuts:
         x: Tensor | PackedSequence,
         state: State | None,
         lengths: Lengths = None,
-    ) -> tuple[Tensor, State] | None:
+    ) -> tuple[Tensor | PackedSequence, State] | None:
         """What a call gives that has neither resets nor further inputs.
 
         None if there is no shortcut for it: the long way then says what is wrong, if anything is.
         """
-        if type(x) is not Tensor or not _is_usual(layer, x):
+        if type(x) is PackedSequence:
+            return self._run_packed(layer, x, state) if lengths is None else None
+        if type(x) is not Tensor or not _is_usual(layer, x, 3):
             return None
         x = x.transpose(0, 1) if layer.batch_first else x
         ends = None if lengths is None else counted(lengths, *x.shape[:2])
+        found = self._run(layer, x, state, ends)
+        if found is None or not layer.batch_first:
+            return found
+        return found[0].transpose(0, 1), found[1]
+
+    def _run_packed(
+        self, layer: Recurrent, x: PackedSequence, state: State | None
+    ) -> tuple[PackedSequence, State] | None:
+        if type(x.data) is not Tensor or not _is_usual(layer, x.data, 2):
+            return None
+        whole, ends = padded(x)
+        found = self._run(layer, whole, state, ends)
+        return found and (packed(found[0], x), found[1])
+
+    def _run(
+        self, layer: Recurrent, x: Tensor, state: State | None, ends: Tensor | None
+    ) -> tuple[Tensor, State] | None:
+        """The same with x (T, B, I), and the lengths (B,) of its rows if they end."""
         if ends is not None and not _are_usual(ends):
             return None
         known = self._of(layer, x)
@@ -98,7 +118,7 @@ class Shortcuts:
             weights.append(cast(Stored, stored))
         shortcuts = (shortcut for shortcut, _ in known.places)
         x, after = _through(layer, x, ends, zip(shortcuts, weights, before, strict=True))
-        return x.transpose(0, 1) if layer.batch_first else x, _joined(after)
+        return x, _joined(after)
 
     def _of(self, layer: Recurrent, x: Tensor) -> _Known | None:
         """What is known of calls with an x (T, B, I) of this form; None if they have no shortcut.
@@ -118,13 +138,13 @@ class Shortcuts:
         return known
 
 
-def _is_usual(layer: Recurrent, x: Tensor) -> bool:
-    """Whether a call has nothing that a shortcut does not know."""
+def _is_usual(layer: Recurrent, x: Tensor, dimensions: int) -> bool:
+    """Whether a call has nothing that a shortcut does not know; x has so many dimensions."""
     return (
         not transformed()
         and x.is_cpu
         and x.layout is torch.strided
-        and x.dim() == 3
+        and x.dim() == dimensions
         and x.shape[-1] == layer.input_size
         and holds_values(x)
         and not layer.has_options

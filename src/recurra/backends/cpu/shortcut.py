@@ -42,13 +42,15 @@ class CpuShortcut(Shortcut):
 
     def __init__(self, text: str, weights: Weights, given: Given) -> None:
         self._text, self._taken, self._steps = text, operands(text), given.steps
-        self._forms = forms_of([tensor for _, tensor in weights.stacks])
+        stored, states = [tensor for _, tensor in weights.stacks], given.states
+        self._forms = forms_of(stored)
         self._whole = Wiring(self._taken, weights, given)
-        tensors, states = self._whole.tensors, given.states
-        self._way = _Known(self._key(given.steps, tensors), self._whole.blocks)
+        inputs = self._whole.inputs(given.sequences["x"], stored, states)
+        tensors = self._whole.blocks.tensors(inputs)
+        self._dense = _Known(self._key(given.steps, tensors), self._whole.blocks)
         self.is_good = all(t.dtype is states[0].dtype and t.is_contiguous() for t in tensors)
-        x = given.sequences["x"].flatten(0, 1).unsqueeze(0)
-        self._ragged = Wiring(self._taken, weights, Given(1, x.shape[1], {"x": x}, {}, states))
+        self._members = [members for members, _ in weights.stacks]
+        self._ragged: Wiring | None = None
         self._by_length: OrderedDict[ByLength, _Known] = OrderedDict()
 
     def _key(self, steps: int, tensors: Sequence[Tensor], lengths: bytes | None = None) -> Key:
@@ -78,20 +80,30 @@ class CpuShortcut(Shortcut):
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Shortcut.run`."""
         if lengths is None:
-            return self._way.run(self._whole.inputs(x, stored, states))
+            return self._dense.run(self._whole.inputs(x, stored, states))
         rows = by_length(lengths)
         own = [state.index_select(0, rows.order) for state in states]
-        inputs = self._ragged.inputs(rows.packed(x), stored, own)
-        output, lasts = self._known(rows, inputs).run(inputs)
+        inside = rows.packed(x)
+        wiring = self._ragged or self._wired(inside, stored, own)
+        inputs = wiring.inputs(inside, stored, own)
+        output, lasts = self._known(rows, wiring, inputs).run(inputs)
         return rows.padded(output, self._steps), tuple(
             [last.index_select(1, rows.back) for last in lasts]
         )
 
-    def _known(self, rows: ByLength, inputs: Sequence[Tensor]) -> _Known:
+    @torch.no_grad()
+    def _wired(self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]) -> Wiring:
+        """The wiring of rows that end."""
+        weights = Weights([*zip(self._members, stored, strict=True)], {})
+        given = Given(1, x.shape[1], {"x": x}, {}, tuple(states))
+        self._ragged = Wiring(self._taken, weights, given)
+        return self._ragged
+
+    def _known(self, rows: ByLength, wiring: Wiring, inputs: Sequence[Tensor]) -> _Known:
         """How rows of these lengths run."""
         known = self._by_length.get(rows)
         if known is None:
-            blocks = self._ragged.blocks
+            blocks = wiring.blocks
             key = self._key(rows.steps, blocks.tensors(inputs), bytes_of(rows.lengths))
             known = self._by_length[rows] = _Known(key, blocks, rows.lengths)
             if len(self._by_length) > _MOST:

@@ -27,8 +27,7 @@ class Wiring:
         given: a call of the form that is wired: x without gaps, and states without gaps.
 
     Attributes:
-        blocks: makes the tensors from the `inputs`.
-        tensors: of the call that was given.
+        blocks: makes the tensors from the `inputs`. Neither holds any tensor.
     """
 
     def __init__(self, taken: Operands, weights: Weights, given: Given) -> None:
@@ -37,7 +36,6 @@ class Wiring:
         stored = [tensor for _, tensor in weights.stacks]
         inputs = self.inputs(given.sequences["x"], stored, given.states)
         self.blocks = self._row_blocks([tensor.shape[:1].numel() for tensor in inputs])
-        self.tensors = self.blocks.tensors(inputs)
 
     @property
     def _before_the_loop(self) -> Program:
