@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -19,7 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import recurra
 from recurra.backends import Shortcut, Weights, choice
-from recurra.backends.cpu import Cpu
+from recurra.backends.cpu import Cpu, batch, forward_plan
 from recurra.backends.cpu.shortcut import CpuShortcut
 from recurra.backends.reference import Reference
 from recurra.errors import ShapeError, UsageError
@@ -117,8 +119,7 @@ def test_rows_that_end(name, trained, lengths, taken):
 
 
 @pytest.mark.parametrize("batch_first", [True, False])
-def test_rows_that_end_among_other_things(batch_first, taken, monkeypatch):
-    monkeypatch.setattr("recurra.backends.cpu.shortcut._MOST", 2)
+def test_rows_that_end_among_other_things(batch_first, taken):
     layer = recurra.LSTM(I, H, 2, dropout=0.5, bidirectional=True, batch_first=batch_first)
     x = torch.randn(*((B, T) if batch_first else (T, B)), I, requires_grad=True)
     state = tuple(torch.randn(4, B, H, requires_grad=True) for _ in "hc")
@@ -163,6 +164,21 @@ def test_packed_sequences_that_do_not_fit_are_refused_as_ever():
         whole = nn.utils.rnn.pack_sequence([torch.randn(2, size), torch.randn(1, size)])
         with pytest.raises(ShapeError, match=r"features a step|carries its lengths"):
             layer(whole, **options)
+
+
+def test_what_is_kept_for_lengths_is_bounded():
+    """A layer keeps nothing for the lengths of a batch: they are others each time."""
+    layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
+    layer(x, lengths=[1, 2, 3])
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(3):
+        for lengths in itertools.product(range(1, T + 1), repeat=B):
+            layer(x, lengths=lengths)
+        forward_plan.inference_plan.cache_clear()
+        batch._by_length.cache_clear(), batch._ragged.cache_clear()
+    gc.collect()
+    assert len(gc.get_objects()) < before + 200
 
 
 @pytest.mark.parametrize("lengths", [[1, 2], [1, 2, 6], [0.5, 1, 2], "abc", torch.ones(3)])

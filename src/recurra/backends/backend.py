@@ -39,6 +39,8 @@ class Given:
 class Shortcut(ABC):
     """Runs a graph for calls of one form: the weights of one place, T, B, x and states.
 
+    Rows may end at any lengths.
+
     It is made for weights of the sizes that the graph needs.
     """
 

@@ -2,7 +2,8 @@
 
 A call asks much that has the same answer each time: the graph of its options, the backend, which
 weights stand where. A shortcut remembers the answers for one form of a call, and computes the same
-to the bit. It is for what most calls are: a batch of sequences, of one length or of several.
+to the bit, but for the order of one sum: the gradient of an x that both directions read several
+times. It is for what most calls are: a batch of sequences, of one length or of several.
 """
 
 from __future__ import annotations
@@ -85,8 +86,11 @@ class Shortcuts:
         if type(x) is not Tensor or not _is_usual(layer, x, 3):
             return None
         x = x.transpose(0, 1) if layer.batch_first else x
+        known = self._of(layer, x.shape[0], x.shape[1], x.dtype)
+        if known is None:
+            return None
         ends = None if lengths is None else counted(lengths, *x.shape[:2])
-        found = self._run(layer, x, state, ends)
+        found = _run(layer, known, x, state, ends)
         if found is None or not layer.batch_first:
             return found
         return found[0].transpose(0, 1), found[1]
@@ -94,48 +98,49 @@ class Shortcuts:
     def _run_packed(
         self, layer: Recurrent, x: PackedSequence, state: State | None
     ) -> tuple[PackedSequence, State] | None:
-        if type(x.data) is not Tensor or not _is_usual(layer, x.data, 2):
+        if type(x.data) is not Tensor or not _is_usual(layer, x.data, 2) or not len(x.batch_sizes):
+            return None
+        known = self._of(layer, len(x.batch_sizes), int(x.batch_sizes[0]), x.data.dtype)
+        if known is None:
             return None
         whole, ends = padded(x)
-        found = self._run(layer, whole, state, ends)
+        found = _run(layer, known, whole, state, ends)
         return found and (packed(found[0], x), found[1])
 
-    def _run(
-        self, layer: Recurrent, x: Tensor, state: State | None, ends: Tensor | None
-    ) -> tuple[Tensor, State] | None:
-        """The same with x (T, B, I), and the lengths (B,) of its rows if they end."""
-        if ends is not None and not _are_usual(ends):
-            return None
-        known = self._of(layer, x)
-        before = None if known is None else _before(state, known, x)
-        if known is None or before is None:
-            return None
-        weights: list[Stored] = []
-        for shortcut, names in known.places:
-            stored = [layer._parameters.get(name) for name in names]
-            if not shortcut.fits(stored):
-                return None
-            weights.append(cast(Stored, stored))
-        shortcuts = (shortcut for shortcut, _ in known.places)
-        x, after = _through(layer, x, ends, zip(shortcuts, weights, before, strict=True))
-        return x, _joined(after)
-
-    def _of(self, layer: Recurrent, x: Tensor) -> _Known | None:
-        """What is known of calls with an x (T, B, I) of this form; None if they have no shortcut.
+    def _of(self, layer: Recurrent, steps: int, rows: int, dtype: torch.dtype) -> _Known | None:
+        """What is known of calls of this form; None if they have no shortcut.
 
         While weights are not what the layer needs, nothing is learned.
         """
-        key = (x.shape, x.dtype, torch.get_num_threads(), choice.BACKENDS)
+        key = (steps, rows, dtype, torch.get_num_threads(), choice.BACKENDS)
         known = self._known.get(key, _MISSING)
         if known is not _MISSING:
             return known
-        weights = _weights(layer, x)
+        weights = _weights(layer, dtype)
         if weights is None:
             return None
         if len(self._known) >= _MOST:
             self._known.popitem(last=False)
-        known = self._known[key] = _made(layer, x, weights)
+        known = self._known[key] = _made(layer, steps, rows, dtype, weights)
         return known
+
+
+def _run(
+    layer: Recurrent, known: _Known, x: Tensor, state: State | None, ends: Tensor | None
+) -> tuple[Tensor, State] | None:
+    """A call with x (T, B, I), and the lengths (B,) of its rows if they end."""
+    before = _before(state, known, x)
+    if before is None or (ends is not None and not _are_usual(ends)):
+        return None
+    weights: list[Stored] = []
+    for shortcut, names in known.places:
+        stored = [layer._parameters.get(name) for name in names]
+        if not shortcut.fits(stored):
+            return None
+        weights.append(cast(Stored, stored))
+    shortcuts = (shortcut for shortcut, _ in known.places)
+    x, after = _through(layer, x, ends, zip(shortcuts, weights, before, strict=True))
+    return x, _joined(after)
 
 
 def _is_usual(layer: Recurrent, x: Tensor, dimensions: int) -> bool:
@@ -157,7 +162,7 @@ def _are_usual(lengths: Tensor) -> bool:
     return type(lengths) in PLAIN and lengths.is_cpu and lengths.numel() > 0 and bool(lengths.any())
 
 
-def _weights(layer: Recurrent, x: Tensor) -> list[Weights] | None:
+def _weights(layer: Recurrent, dtype: torch.dtype) -> list[Weights] | None:
     """The weights of each place; None if one is no parameter of the size that the layer needs.
 
     Parameters are looked up, not asked for: what stands in the place of one may count its uses.
@@ -167,7 +172,7 @@ def _weights(layer: Recurrent, x: Tensor) -> list[Weights] | None:
         stacks = []
         for stack, shape in zip(layer.stacks, layer.stored_shapes(number), strict=True):
             stored = layer._parameters.get(stack.name + suffix)
-            if stored is None or stored.shape != shape or stored.dtype is not x.dtype:
+            if stored is None or stored.shape != shape or stored.dtype is not dtype:
                 return None
             if type(stored) not in PLAIN or not stored.is_cpu:
                 return None
@@ -178,18 +183,20 @@ def _weights(layer: Recurrent, x: Tensor) -> list[Weights] | None:
 
 @torch.inference_mode(False)
 @torch.no_grad()
-def _made(layer: Recurrent, x: Tensor, weights: Sequence[Weights]) -> _Known | None:
-    steps, rows = x.shape[:2]
+def _made(
+    layer: Recurrent, steps: int, rows: int, dtype: torch.dtype, weights: Sequence[Weights]
+) -> _Known | None:
+    device = torch.device("cpu")
     graph = loads(variant(layer.graph, False, (), False))
     own = type(layer).weights is not Weighted.weights  # a subclass gives others than it stores
     if own or len(graph.inputs) > 1 or layer.fixed_names or layer.handed_on:
         return None
-    backend = choice.chosen(graph, x.device, x.dtype, steps * rows * layer.hidden_size)
+    backend = choice.chosen(graph, device, dtype, steps * rows * layer.hidden_size)
     shapes = [(rows, *layer.state_shape(name)) for name in layer.graph.state_names]
-    start = tuple(zeros(shape, x.dtype) for shape in shapes)
+    start = tuple(zeros(shape, dtype) for shape in shapes)
     places = []
     for (number, _, suffix), stored in zip(layer.places(), weights, strict=True):
-        read = torch.empty(steps, rows, layer.features(number), dtype=x.dtype, device=x.device)
+        read = torch.empty(steps, rows, layer.features(number), dtype=dtype, device=device)
         shortcut = backend.shortcut(graph, stored, Given(steps, rows, {"x": read}, {}, start))
         if shortcut is None:
             return None

@@ -272,7 +272,7 @@ def batch_of(steps: int, rows: int, lengths: bytes | None) -> Batch:
 
 
 def bytes_of(lengths: Tensor) -> bytes:
-    """Lengths (B,), the longest first, as a key."""
+    """Lengths (B,) as a key."""
     return lengths.numpy().astype(np.int64).tobytes()
 
 

@@ -7,7 +7,6 @@ it does takes several times as long as elsewhere.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recurra.backends.backend import Given, Shortcut
-from recurra.backends.cpu.batch import ByLength, by_length, bytes_of
+from recurra.backends.cpu.batch import by_length, bytes_of
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.operands import operands
 from recurra.backends.cpu.operators import Recurrence, Way, recurrence
@@ -24,8 +23,6 @@ from recurra.backends.cpu.row_blocks import RowBlocks
 from recurra.backends.cpu.wiring import Wiring
 from recurra.backends.observed import PLAIN, holds_values, observed
 from recurra.backends.weights import Weights
-
-_MOST = 16  # batches by length whose plans are at hand
 
 
 class CpuShortcut(Shortcut):
@@ -47,11 +44,10 @@ class CpuShortcut(Shortcut):
         self._whole = Wiring(self._taken, weights, given)
         inputs = self._whole.inputs(given.sequences["x"], stored, states)
         tensors = self._whole.blocks.tensors(inputs)
-        self._dense = _Known(self._key(given.steps, tensors), self._whole.blocks)
+        self._dense = _Plans(self._key(given.steps, tensors), self._whole.blocks)
         self.is_good = all(t.dtype is states[0].dtype and t.is_contiguous() for t in tensors)
         self._members = [members for members, _ in weights.stacks]
         self._ragged: Wiring | None = None
-        self._by_length: OrderedDict[ByLength, _Known] = OrderedDict()
 
     def _key(self, steps: int, tensors: Sequence[Tensor], lengths: bytes | None = None) -> Key:
         return Key(self._text, steps, lengths, forms_of(tensors), torch.get_num_threads())
@@ -86,7 +82,9 @@ class CpuShortcut(Shortcut):
         inside = rows.packed(x)
         wiring = self._ragged or self._wired(inside, stored, own)
         inputs = wiring.inputs(inside, stored, own)
-        output, lasts = self._known(rows, wiring, inputs).run(inputs)
+        key = self._key(rows.steps, wiring.blocks.tensors(inputs), bytes_of(rows.lengths))
+        # Not kept: lengths are others each time, and the caches of plans know the last of them.
+        output, lasts = _Plans(key, wiring.blocks, rows.lengths).run(inputs)
         return rows.padded(output, self._steps), tuple(
             [last.index_select(1, rows.back) for last in lasts]
         )
@@ -99,19 +97,8 @@ class CpuShortcut(Shortcut):
         self._ragged = Wiring(self._taken, weights, given)
         return self._ragged
 
-    def _known(self, rows: ByLength, wiring: Wiring, inputs: Sequence[Tensor]) -> _Known:
-        """How rows of these lengths run."""
-        known = self._by_length.get(rows)
-        if known is None:
-            blocks = wiring.blocks
-            key = self._key(rows.steps, blocks.tensors(inputs), bytes_of(rows.lengths))
-            known = self._by_length[rows] = _Known(key, blocks, rows.lengths)
-            if len(self._by_length) > _MOST:
-                self._by_length.popitem(last=False)
-        return known
 
-
-class _Known:
+class _Plans:
     """The plans of calls whose tensors have known forms.
 
     Args:

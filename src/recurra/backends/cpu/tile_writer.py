@@ -83,7 +83,7 @@ class TileWriter:
         return self.part.close()
 
     def _by_rows(self, b: ir.IRBuilder, low: ir.Value, high: ir.Value) -> None:
-        """While a row is computed, the next one is fetched."""
+        """While a row is computed, the next one is fetched; units rest only where products are."""
         end = self.part.rows[1]
 
         def row(b: ir.IRBuilder, m: ir.Value) -> None:
@@ -182,7 +182,7 @@ class TileWriter:
     def _needed(self) -> list[Expression]:
         """The sequences and states that the equations read, one value a unit.
 
-        Not those in whose place they write: these are fetched as such.
+        Not those in whose place they write as a rule: these are fetched as such.
         """
         schedule, program = self.draft.schedule, self.draft.program
         values = {*program.reads, *program.states} - {*program.overwritten}
