@@ -21,7 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import recurra
 from recurra.backends import Shortcut, Weights, choice
-from recurra.backends.cpu import Cpu, batch, forward_plan
+from recurra.backends.cpu import Cpu, forward_plan
+from recurra.backends.cpu.plans import Plan
 from recurra.backends.cpu.shortcut import CpuShortcut
 from recurra.backends.reference import Reference
 from recurra.errors import ShapeError, UsageError
@@ -166,19 +167,21 @@ def test_packed_sequences_that_do_not_fit_are_refused_as_ever():
             layer(whole, **options)
 
 
-def test_what_is_kept_for_lengths_is_bounded():
-    """A layer keeps nothing for the lengths of a batch: they are others each time."""
+def test_a_layer_keeps_no_plans_for_lengths():
+    """They are others in each batch; only the caches of plans keep some."""
     layer, x = recurra.GRU(I, H), torch.randn(T, B, I)
-    layer(x, lengths=[1, 2, 3])
-    gc.collect()
-    before = len(gc.get_objects())
-    for _ in range(3):
+
+    def plans() -> int:
+        forward_plan.inference_plan.cache_clear()
+        gc.collect()
+        return sum(type(one) is Plan for one in gc.get_objects())
+
+    before = plans()
+    with torch.no_grad():
         for lengths in itertools.product(range(1, T + 1), repeat=B):
             layer(x, lengths=lengths)
-        forward_plan.inference_plan.cache_clear()
-        batch._by_length.cache_clear(), batch._ragged.cache_clear()
-    gc.collect()
-    assert len(gc.get_objects()) < before + 200
+    assert forward_plan.inference_plan.cache_info().currsize > 16
+    assert plans() == before
 
 
 @pytest.mark.parametrize("lengths", [[1, 2], [1, 2, 6], [0.5, 1, 2], "abc", torch.ones(3)])

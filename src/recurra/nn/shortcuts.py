@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 _MOST = 256  # forms that a layer remembers
 
 Stored = list[Tensor]  # the parameters of a place
-Ready = tuple[
-    Shortcut, Stored, Sequence[Tensor]
-]  # of a place, with the states before the first step
+Ready = tuple[Shortcut, Stored, Sequence[Tensor]]  # of a place; the last are its first states
 
 
 @dataclass(frozen=True, eq=False)

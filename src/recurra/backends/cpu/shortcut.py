@@ -46,7 +46,6 @@ class CpuShortcut(Shortcut):
         tensors = self._whole.blocks.tensors(inputs)
         self._dense = _Plans(self._key(given.steps, tensors), self._whole.blocks)
         self.is_good = all(t.dtype is states[0].dtype and t.is_contiguous() for t in tensors)
-        self._members = [members for members, _ in weights.stacks]
         self._ragged: Wiring | None = None
 
     def _key(self, steps: int, tensors: Sequence[Tensor], lengths: bytes | None = None) -> Key:
@@ -92,7 +91,7 @@ class CpuShortcut(Shortcut):
     @torch.no_grad()
     def _wired(self, x: Tensor, stored: Sequence[Tensor], states: Sequence[Tensor]) -> Wiring:
         """The wiring of rows that end."""
-        weights = Weights([*zip(self._members, stored, strict=True)], {})
+        weights = Weights([*zip(self._whole.members, stored, strict=True)], {})
         given = Given(1, x.shape[1], {"x": x}, {}, tuple(states))
         self._ragged = Wiring(self._taken, weights, given)
         return self._ragged

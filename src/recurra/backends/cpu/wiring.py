@@ -15,8 +15,6 @@ from recurra.backends.plan import GIVEN, WEIGHTS, Instruction, Program, Read
 from recurra.backends.reference import execute
 from recurra.backends.weights import Taken, Weights
 
-Members = Sequence[tuple[str, ...]]  # the names in each stored stack
-
 
 class Wiring:
     """See above.
@@ -27,11 +25,12 @@ class Wiring:
         given: a call of the form that is wired: x without gaps, and states without gaps.
 
     Attributes:
+        members: the names in each stored stack.
         blocks: makes the tensors from the `inputs`. Neither holds any tensor.
     """
 
     def __init__(self, taken: Operands, weights: Weights, given: Given) -> None:
-        self._taken, self._members = taken, [members for members, _ in weights.stacks]
+        self._taken, self.members = taken, [members for members, _ in weights.stacks]
         self._computed, self._program = self._divide()
         stored = [tensor for _, tensor in weights.stacks]
         inputs = self.inputs(given.sequences["x"], stored, given.states)
@@ -62,7 +61,7 @@ class Wiring:
 
     def _row_blocks(self, sizes: list[int]) -> RowBlocks:
         """How the tensors of the recurrence follow from x, stored weights, the rest, states."""
-        made_by, count = self._made_by, len(self._members)
+        made_by, count = self._made_by, len(self.members)
         whole = [(Block(number, 0, size),) for number, size in enumerate(sizes)]
         tensors: list[list[Member]] = []
         for slot in self._taken.taken:
@@ -79,7 +78,7 @@ class Wiring:
     def _member(self, name: str, sizes: list[int]) -> Member:
         """Where the parts of a weight are stored."""
         found = []
-        for number, members in enumerate(self._members, 1):
+        for number, members in enumerate(self.members, 1):
             rows = sizes[number] // len(members)
             found += [Block(number, k * rows, rows) for k, one in enumerate(members) if one == name]
         return tuple(found)
@@ -89,7 +88,7 @@ class Wiring:
         if not self._program:
             return [x, *stored, *states]
         values: list[Any] = [None] * self._taken.split.front.slots
-        values[WEIGHTS] = Weights([*zip(self._members, stored, strict=True)], {})
+        values[WEIGHTS] = Weights([*zip(self.members, stored, strict=True)], {})
         values[GIVEN] = Given(x.shape[0], x.shape[1], {"x": x}, {}, tuple(states))
         execute(self._program, values)
         return [x, *stored, *[values[slot] for slot in self._computed], *states]
