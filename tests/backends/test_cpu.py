@@ -103,11 +103,6 @@ def test_float32(name, monkeypatch):
     assert_same(layer, x, monkeypatch, tolerance=2e-5)
 
 
-def test_nine_of_ten_cells_have_kernels():
-    assert len(FUSED) >= 0.9 * len(cells.names())
-    assert "mlstm" not in FUSED  # a memory that is a matrix
-
-
 @pytest.mark.parametrize("name", ["lstm", "gru_reset_before", "lstm_peephole"])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options(name, options, monkeypatch):

@@ -95,7 +95,7 @@ def test_a_reset_before_the_product_is_a_second_stage() -> None:
 
 def test_without_a_product_in_the_loop() -> None:
     found = told(Recurrent("sru", 64, 64))
-    assert found["tile"] == "none: no products in the loop"
+    assert found["tile"] == "none: no products with weights in the loop"
     assert found["stages"] == "1: no unit waits for another"
     assert numbers(found["FLOPs"])[0] == 0
 
@@ -107,10 +107,22 @@ def test_long_expressions_are_not_written_out() -> None:
     assert max(map(len, layer.explain().splitlines())) < 130
 
 
-def test_a_graph_without_kernels_tells_the_reason_alone() -> None:
-    layer = Recurrent("mlstm", 8, 16)
+def test_a_format_without_kernels_tells_the_reason_alone() -> None:
+    layer = Recurrent("lstm", 8, 16, dtype=torch.bfloat16)
     assert layer.explain(96, 32) == str(layer.choice(96, 32))
-    assert "the matrix C changes in each step" in layer.explain()
+    assert "not in bfloat16" in layer.explain()
+
+
+def test_a_memory_that_is_a_matrix() -> None:
+    layer = Recurrent("mlstm", 8, 16)
+    found = told(layer, 300, 32)
+    assert found["chunks"].startswith("3 here, of at most 128 steps each")
+    assert numbers(found["call"])[2] == int(2 * 4 * 16 * 8 * 300 * 32 / 1e6)  # 4 matrices meet x
+    assert "C" in found["chunks"].split()
+    assert "chunks" not in told(layer, 4, 64)
+    assert "chunks" not in told(Recurrent("lstm", 8, 16))
+    # Step by step: C @ q forward; backward the products of dC with k, v and ones, and C's with dh.
+    assert numbers(told(layer)["FLOPs"])[0] == 2 * 16 * 16
 
 
 def test_a_small_call_runs_without_kernels() -> None:

@@ -5,55 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recurra import Recurrent, cells
-from recurra.backends import choose
-from recurra.graph import Cell, cell, latex, mean, outer, sigmoid, sum, tanh, text, transpose, where
+from recurra import Recurrent
+from recurra.graph import Cell, latex, text
 from recurra.graph.simplify import simplify
 from support.checks import check_backward, check_gradients, check_lengths, check_value, close
+from support.matrix_cells import OWN, fast_weights
 
-
-@cell(state="F, h", output="h", shapes={"F": "H P", "b_f": ""})
-def fast_weights(p, x, F, h):
-    k = tanh(p.W_k @ x)
-    v = tanh(p.W_v @ x + p.U_v @ h)
-    f = sigmoid(sum(p.w_f * x) + p.b_f)
-    F = f * F + (1 - f) * outer(v, k)
-    h = tanh(F @ k + 0.5 * h)
-    return F, h
-
-
-@cell(state="h, m", shapes={"m": "", "alpha": ""})
-def scaled(p, x, h, m):
-    m = 0.5 * m + mean(h)
-    h = tanh((p.alpha * p.U_h * m) @ h + (m - p.V_h) @ h + p.W_h @ x)
-    return h, m
-
-
-@cell(state="M, h", output="h", shapes={"M": "H H"})
-def mixed(p, x, M, h):
-    s = transpose(M) + outer(h, h) - p.U_s
-    M = where(mean(h) > 0, s, -s) / 2
-    h = tanh(M @ h + transpose(s) @ (p.W_h @ x))
-    return M, h
-
-
-@cell(state="h, M", shapes={"M": "H P"})
-def constant_memory(p, x, h, M):
-    h = tanh(p.W_h @ x + 0.5 * h + M @ (p.V_h @ x))
-    M = 2 * p.R_h
-    return h, M
-
-
-@cell(state="h, m", shapes={"m": ""})
-def constant_scalar(p, x, h, m):
-    h = tanh(p.W_h @ x + p.U_h @ h) * m
-    m = 0 * m + 3
-    return h, m
-
-
-OWN = (fast_weights, scaled, mixed, constant_memory, constant_scalar)
 own = pytest.mark.parametrize("cell", OWN, ids=lambda cell: cell.name)
-CPU = torch.device("cpu")
 
 
 @own
@@ -133,19 +91,6 @@ def test_zoneout_of_one_keeps_the_matrix() -> None:
     _, (F, h) = layer(torch.randn(4, 5, 3), before)
     close(F, before[0])
     assert not torch.equal(h, before[1])
-
-
-def test_explain_says_why_there_is_no_kernel() -> None:
-    assert (
-        Recurrent("mlstm", 2, 3)
-        .explain()
-        .endswith("not cpu: the matrix C changes in each step; kernels multiply by weights only")
-    )
-    reason = str(choose(scaled.graph, CPU, torch.float32))
-    assert "not cpu: a matrix of its equations changes in each step" in reason
-    reason = str(choose(constant_scalar.graph, CPU, torch.float32))
-    assert "not cpu: the state m is a scalar; kernels carry vectors" in reason
-    assert choose(cells.get("slstm").graph, CPU, torch.float32).backend.name == "cpu"
 
 
 def test_printed_forms() -> None:

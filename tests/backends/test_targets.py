@@ -17,7 +17,7 @@ from recurra.backends.cpu.target import Target, optimized, target_for
 from support.fused import assert_same, layer_of
 from support.targets import compiling_for, runnable
 
-CELLS = ["lstm", "gru", "gru_reset_before", "lstm_layernorm"]
+CELLS = ["lstm", "gru", "gru_reset_before", "lstm_layernorm", "mlstm"]
 SHAPES = [(1, 1, 1, 1), (3, 7, 5, 19), (2, 13, 2, 67)]  # T, B, I, H: no multiple of any vector
 ARM = "aarch64-unknown-linux-gnu"
 REGISTERS = {"avx512": "zmm", "avx2": "ymm", "sse": "xmm"}

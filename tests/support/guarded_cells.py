@@ -40,6 +40,9 @@ def cases(target: str) -> Iterator[tuple[str, Recurrent, int, int, dict[str, Any
                 yield f"{name} H{h}", layer, t, b, {}
     for dtype in (torch.float32, torch.float64):
         yield f"gru H500 {dtype}", layer_of("gru", 3, 500, dtype), 2, 3, {}
+    layer = layer_of("mlstm", 5, 17, torch.float64)
+    yield "mlstm step by step", layer, 3, 2, {}
+    yield "mlstm in a chunk", layer, 9, 2, {}
     layer = layer_of("lstm", 5, 17, torch.float64)
     yield "lstm lengths", layer, 4, 4, {"lengths": torch.tensor([4, 0, 2, 1])}
     yield "lstm one row of length 0", layer, 2, 1, {"lengths": torch.tensor([0])}

@@ -77,7 +77,9 @@ class Reference(Backend):
 
 def without_padding(given: Given) -> Given:
     """With 0 after the end of a row: what stood there stays out of products and gradients."""
-    alive = given.sequences["alive"]
+    alive = given.sequences.get("alive")
+    if alive is None:
+        return given
     there, sequences = (alive != 0).flatten(1), dict(given.sequences)
     for name, value in given.sequences.items():
         if value is not alive and value.shape[:2] == alive.shape[:2]:

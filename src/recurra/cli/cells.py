@@ -10,7 +10,7 @@ import typer
 from recurra.cli.console import importing
 from recurra.cli.help import Command
 from recurra.cli.output import JSON, print_json, print_table
-from recurra.errors import UnknownNameError, UsageError
+from recurra.errors import UnknownNameError
 
 _CELLS_EXAMPLES = """
 recurra cells
@@ -108,11 +108,8 @@ def _show(
 
 def _llvm(shown: Any) -> str:
     with importing():
-        from recurra.backends.cpu.backend import has_no_kernel
         from recurra.backends.cpu.listing import listing
 
-    if why := has_no_kernel(shown):
-        raise UsageError(f"cell {shown.name} has no kernel: {why}. See --as graph.")
     return listing(shown)
 
 

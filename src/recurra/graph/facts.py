@@ -59,13 +59,6 @@ def hoisted(graph: Graph) -> list[Expression]:
     return [n for n in graph.nodes if n.op == "matmul" and varies[n] is Variation.PARALLEL]
 
 
-def stepping_matrix(graph: Graph) -> Expression | None:
-    """A matrix that changes from step to step, as a state or between; None if there is none."""
-    varies = variation(graph.nodes)
-    moving = (node for node in graph.nodes if varies[node] is not Variation.CONSTANT)
-    return next((node for node in moving if len(graph.shapes[node]) == 2), None)
-
-
 def below(graph: Graph) -> dict[Expression, str]:
     """The inputs that bring a value of the layer below, as `c_below` brings c, and its name."""
     end = "_below"

@@ -141,17 +141,22 @@ def adjoints(
     nodes: Iterable[Expression],
     seeds: Mapping[Expression, Expression],
     shapes: dict[Expression, Shape],
+    left_out: Iterable[Expression] = (),
 ) -> dict[Expression, Expression]:
     """The gradient for every node and operand, by the chain rule from the `seeds` down.
 
-    `nodes` come operands first; `shapes` learns the shapes of the new nodes.
+    `nodes` come operands first; `shapes` learns the shapes of the new nodes. Matrices of `left_out`
+    get none from their products.
     """
+    left_out = frozenset(left_out)
     gradients = dict(seeds)
     for node in reversed(list(nodes)):
         if node not in gradients or not node.args:
             continue
         rule = RULES[node.op](node, gradients[node], shapes[node.args[0]])
         for arg, gradient in zip(node.args, rule, strict=True):
+            if node.op == "matmul" and arg in left_out:
+                continue
             if gradient is not None and arg.op != "constant":
                 fitted = _fit(gradient, shapes[arg], shapes)
                 gradients[arg] = gradients[arg] + fitted if arg in gradients else fitted

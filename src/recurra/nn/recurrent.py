@@ -294,8 +294,8 @@ class Recurrent(Weighted):
 
     def initial_state(self, rows: int) -> State:
         """The state in which `rows` sequences start: (layers * directions, B, H) for each state."""
-        like = self.own
-        return starting.join(starting.split(self, None, rows, True, like), True)
+        states = starting.split(self, None, rows, True, self.own)
+        return starting.join([tuple(s.contiguous() for s in own) for own in states], True)
 
     def stream(self, batch: int) -> Stream:
         """A `Stream`: it holds the state of `batch` rows and takes one step a call, for inference.

@@ -15,7 +15,10 @@ def initial(layer: Weighted, name: str, suffix: str, like: Tensor, rows: int) ->
     if layer.learn_initial_state:
         start: Tensor = getattr(layer, f"initial_{name}{suffix}")
         return start.expand(rows, *start.shape)
-    return like.new_zeros(rows, *layer.state_shape(name))
+    shape = layer.state_shape(name)
+    if len(shape) > 1:  # large: one zero that stands for all, which backends know as such
+        return like.new_zeros(()).expand(rows, *shape)
+    return like.new_zeros(rows, *shape)
 
 
 def split(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from recurra.backends.backend import Backend, Given, Shortcut
 from recurra.backends.cpu.batch import by_length
+from recurra.backends.cpu.chunks import chunkwise_of, run_chunkwise
 from recurra.backends.cpu.explanation import details
 from recurra.backends.cpu.operands import Operands, operands, part, text_of
 from recurra.backends.cpu.operators import recurrence
@@ -20,7 +21,7 @@ from recurra.backends.observed import transformed
 from recurra.backends.reference import execute, masked, without_padding
 from recurra.backends.weights import Weights
 from recurra.graph import Graph
-from recurra.graph.facts import stepping_matrix
+from recurra.graph.rewrite import with_shown
 
 LEAST = 2**13
 
@@ -49,8 +50,6 @@ class Cpu(Backend):
             return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
         if transformed():
             return "PyTorch is tracing or transforming this call"
-        if why := has_no_kernel(graph):
-            return why
         if values is not None and values < self.least:
             return f"a call of {values:,} values (T x B x H) is small; it pays from {self.least:,}"
         return None
@@ -59,6 +58,9 @@ class Cpu(Backend):
         self, graph: Graph, weights: Weights, given: Given
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """See `Backend.run`."""
+        whole = masked(graph) if "alive" in given.sequences else graph
+        if chunkwise_of(_lean(whole), given) is not None:
+            return _run_dense(whole, weights, without_padding(given))
         if "alive" not in given.sequences:
             return _run(graph, weights, given, given.steps, None)
         if torch.compiler.is_compiling():  # how many rows there are is not known yet
@@ -67,6 +69,8 @@ class Cpu(Backend):
 
     def shortcut(self, graph: Graph, weights: Weights, given: Given) -> Shortcut | None:
         """See `Backend.shortcut`."""
+        if operands(text_of(graph)).has_matrices:
+            return None
         found = CpuShortcut(text_of(graph), weights, given)
         return found if found.is_good else None
 
@@ -80,6 +84,32 @@ class Cpu(Backend):
     ) -> list[tuple[str, str]]:
         """See `Backend.details`: tiles, stages, saved values, FLOPs, threads."""
         return details(graph, sizes, steps, rows, dtype)
+
+
+def _run_dense(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """All steps of all rows; a memory that is a matrix in chunks, if that can be."""
+    lean = _lean(graph)
+    form = chunkwise_of(lean, given)
+    if form is None:
+        return _run(graph, weights, given, given.steps, None)
+    output, others = run_chunkwise(_run_dense, form, weights, given)
+    if lean is graph:
+        return output, others
+    # Whoever looks at a memory in all steps gets it step by step, beside the same output.
+    states = len(graph.states)
+    shown = dict(zip(lean.shown, others[states:], strict=True))
+    names = tuple(name for name in graph.shown if name not in shown)
+    _, more = _run(with_shown(graph, names), weights, given, given.steps, None)
+    shown |= zip(names, more[states:], strict=True)
+    return output, (*others[:states], *(shown[name] for name in graph.shown))
+
+
+@lru_cache(maxsize=256)
+def _lean(graph: Graph) -> Graph:
+    """The graph without the matrices that it shows."""
+    named = dict(graph.named)
+    names = tuple(name for name in graph.shown if len(graph.shapes[named[name]]) < 2)
+    return graph if names == graph.shown else with_shown(graph, names)
 
 
 def _run(
@@ -136,13 +166,14 @@ def _in_order(
 
 
 def _shown(
-    source: tuple[str, int, int, int], outputs: Sequence[Tensor], values: Sequence[Tensor]
+    source: tuple[str, int, int, int, int], outputs: Sequence[Tensor], values: Sequence[Tensor]
 ) -> Tensor:
     """The sequence of a value that is given out beside the output; see `Operands.shown`."""
-    where, number, position, members = source
+    where, number, position, members, own = source
     if where == "loop":
         return outputs[number]
-    return part(values[number], position, members).expand(*outputs[0].shape[:2], -1)
+    found = part(values[number], position, members)
+    return found.expand(*outputs[0].shape[:2], *found.shape[-own:])
 
 
 def _run_masked(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -157,7 +188,7 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
         return _run_masked(graph, weights, given)
 
     def packed(sequence: Tensor) -> Tensor:
-        return own.packed(sequence.expand(given.steps, given.rows, -1))
+        return own.packed(sequence.expand(given.steps, given.rows, *sequence.shape[2:]))
 
     inside = Given(
         1,
@@ -171,17 +202,3 @@ def _run_ragged(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, t
     lasts = (state.index_select(0, own.back) for state in others[:count])
     output, *shown = (own.padded(one, given.steps) for one in (output, *others[count:]))
     return output, (*lasts, *shown)
-
-
-@lru_cache(maxsize=512)
-def has_no_kernel(graph: Graph) -> str | None:
-    """Why no kernel can be made for a graph; None if one can."""
-    matrix = stepping_matrix(graph)
-    if matrix is not None:
-        name = matrix.attribute or graph.names.get(matrix)
-        which = f"the matrix {name}" if name else "a matrix of its equations"
-        return f"{which} changes in each step; kernels multiply by weights only"
-    scalar = next((state for state in graph.states if not graph.shape(state)), None)
-    if scalar is not None:
-        return f"the state {scalar.attribute} is a scalar; kernels carry vectors, one value a unit"
-    return None

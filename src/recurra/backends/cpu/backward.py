@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 
 from recurra.backends.cpu.clocks import Clock, clock_of
-from recurra.backends.cpu.program import StepProgram, drawn_in, given_out, is_count
+from recurra.backends.cpu.program import (
+    StepProgram,
+    drawn_in,
+    given_out,
+    left_sides,
+    right_sides,
+)
 from recurra.graph import Expression, Graph, constant
 from recurra.graph.expression import substitute, walk
 from recurra.graph.facts import Variation, variation
@@ -75,11 +81,15 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
     values_and_gradients = zip((*graph.updates, *outputs), (*d_after, *d_outputs), strict=True)
     for value, d in values_and_gradients:
         seeds[value] = seeds[value] + d if value in seeds else d
-    gradients = adjoints(forward.nodes, seeds, shapes)
+    gradients = adjoints(forward.nodes, seeds, shapes, left_out=forward.matrices)
 
     # As weights are stored, so that gradients of one parameter lie side by side.
     order = {parameter: k for k, parameter in enumerate(graph.parameters)}
-    products = [node for node in forward.nodes if node.op == "matmul" and node in gradients]
+    products = [
+        node
+        for node in forward.nodes
+        if node.op == "matmul" and node.args[0] in forward.matrices and node in gradients
+    ]
     products.sort(key=lambda product: order.get(product.args[0], len(order)))
     operands = [node.args[1] for node in products]
     reads = [None if _is_mask(r) else gradients.get(r) for r in forward.reads]
@@ -119,24 +129,33 @@ def backward(graph: Graph, forward: StepProgram) -> Backward:
 
 def _zero(shape: Shape) -> Expression:
     """Zero for every unit, where nothing reads a state."""
-    return Expression("spread", (constant(0),), shape[0]) if shape else constant(0)
+    sides = tuple(Expression("spread", (constant(0),), letter) for letter in shape)
+    return Expression("outer", sides) if len(sides) == 2 else (*sides, constant(0))[0]
 
 
 def _is_mask(read: Expression) -> bool:
     """Whether a read comes from leaves alone that a layer makes, and nobody differentiates."""
-    leaves = [leaf for leaf in walk((read,)) if leaf.op in ("input", "given")]
+    leaves = [leaf for leaf in _leaves(read) if leaf.op in ("input", "given")]
     return not _trained(read) and all(is_layers_own(leaf) for leaf in leaves)
 
 
 def _trained(value: Expression) -> bool:
-    return any(leaf.op == "parameter" for leaf in walk((value,)))
+    return any(leaf.op == "parameter" for leaf in _leaves(value))
+
+
+def _leaves(value: Expression) -> Iterable[Expression]:
+    return (node for node in walk((value,)) if not node.args)
 
 
 def _values(
     roots: Iterable[Expression], graph: Graph, forward: StepProgram
 ) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:
-    """The forward values that gradients read: all of them, and those that must be kept for it."""
+    """The forward values that gradients read: all of them, and those that must be kept for it.
+
+    Matrices of rows are always computed again: they are too large to keep.
+    """
     computed, drawn = set(forward.nodes), drawn_in(graph)
+    matrices = {node for node in forward.nodes if forward.is_matrix(node)}
     there = {*forward.reads, *graph.states, *graph.updates}
     needed: dict[Expression, None] = {}
     kept: dict[Expression, None] = {}
@@ -149,7 +168,7 @@ def _values(
         seen.add(node)
         if node in there:
             needed[node] = None
-        elif node in computed and (_is_dear(node, drawn) or not _again(node, there)):
+        elif node in computed - matrices and (_is_dear(node, drawn) or not _again(node, there)):
             needed[node] = kept[node] = None
         else:
             stack.extend(node.args)
@@ -209,13 +228,14 @@ def _program(
         arg
         for n in moving
         for arg in n.args
-        if varies[arg] is Variation.CONSTANT and not is_count(arg)
+        if varies[arg] is Variation.CONSTANT and any(leaf.op != "constant" for leaf in _leaves(arg))
     )
-    matrices = tuple(n for n in border if len(shapes[n]) == 2)
+    left = left_sides(moving)
+    values = {*roots, *(arg for n in moving for arg in right_sides(n))}
     return StepProgram(
         reads=tuple(n for n in nodes if n.op == "input"),
-        constants=tuple(n for n in border if n not in matrices and n.op != "constant"),
-        matrices=matrices,
+        constants=tuple(n for n in border if n in values),
+        matrices=tuple(n for n in border if n in left),
         states=d_after,
         updates=before,
         stores=tuple(dict.fromkeys(stored)),

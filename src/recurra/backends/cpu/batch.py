@@ -239,15 +239,15 @@ class ByLength:
     rows: Tensor
 
     def packed(self, sequence: Tensor) -> Tensor:
-        """(1, N, size): of a sequence (T, B, size) what is before the ends, as `Ragged` has it."""
-        whole = sequence.reshape(-1, sequence.shape[-1])
+        """(1, N, ...): of a sequence (T, B, ...) what is before the ends, as `Ragged` has it."""
+        whole = sequence.reshape(-1, *sequence.shape[2:])
         return whole.index_select(0, self.places).unsqueeze(0)
 
     def padded(self, sequence: Tensor, steps: int) -> Tensor:
-        """(T, B, size): the way back, 0 after the ends."""
-        rows, size = len(self.order), sequence.shape[-1]
-        room = memory.empty(sequence, steps * rows, size).zero_()
-        return room.index_copy_(0, self.places, sequence[0]).view(steps, rows, size)
+        """(T, B, ...): the way back, 0 after the ends."""
+        rows, sizes = len(self.order), sequence.shape[2:]
+        room = memory.empty(sequence, steps * rows, *sizes).zero_()
+        return room.index_copy_(0, self.places, sequence[0]).view(steps, rows, *sizes)
 
 
 def by_length(lengths: Tensor) -> ByLength:

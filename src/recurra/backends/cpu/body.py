@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.program import is_count, is_reduction
+from recurra.backends.cpu.draft import Draft
+from recurra.backends.cpu.places import Places
+from recurra.backends.cpu.program import is_count
 from recurra.backends.cpu.rules import RULES
-from recurra.backends.cpu.vectors import Vectors, index
+from recurra.backends.cpu.sweep import Sweep
+from recurra.backends.cpu.vectors import Format, Vectors, index
 from recurra.graph import Expression
 
-if TYPE_CHECKING:
-    from recurra.backends.cpu.tile_writer import TileWriter
+
+class Writer(Protocol):
+    """What writes a sweep.
+
+    Attributes:
+        draft: the kernel.
+        form: number format and lanes.
+        number: of the phase.
+        sweep: what is computed.
+        places: where values lie.
+        buffer: where the products of a tile are, (row, accumulation, vector).
+    """
+
+    draft: Draft
+    form: Format
+    number: int
+    sweep: Sweep
+    places: Places
+    buffer: ir.Value | None
 
 
 class Body:
-    """The equations of one phase for one row and one vector of units."""
+    """The equations of one phase for one row and one vector of units.
+
+    Args:
+        writer: of the sweep.
+        row: of the batch.
+        unit: the first of the vector; of a matrix, whose rows follow one another, the first number.
+        lanes: how many there are.
+        tile: (row in it, vector in it, vectors of it), where the writer has a buffer.
+        place: (row, column) of the first number in a matrix, where the sweep is over matrices.
+    """
 
     def __init__(
         self,
-        writer: TileWriter,
+        writer: Writer,
         row: ir.Value,
         unit: ir.Value,
         lanes: int,
-        m: ir.Value,
-        v: ir.Value,
-        vectors: int,
+        tile: tuple[ir.Value, ir.Value, int] | None = None,
+        place: tuple[ir.Value, ir.Value] | None = None,
     ) -> None:
         self.writer, self.row, self.unit, self.lanes = writer, row, unit, lanes
-        self.m, self.v, self.vectors = m, v, vectors
+        self.tile, self.place = tile, place
         self.values: dict[Expression, ir.Value] = {}
 
     def write(self, b: ir.IRBuilder, instead: Mapping[Expression, Expression]) -> None:
@@ -61,12 +89,14 @@ class Body:
             return vectors.const(float(node.attribute))
         if is_count(node):
             return vectors.const(self._count(node))
-        if node in schedule.leaves or is_reduction(node):
+        if node in schedule.leaves or node in schedule.program.apart:
             return self._read(vectors, node)
         if schedule.ready[node] < number and not schedule.again(node):
             return self._read(vectors, node)
         if node in schedule.sums:
             return self._accumulated(vectors, node)
+        if node.op == "outer":
+            return self._outer(vectors, *node.args)
         return RULES[node.op](vectors, *(self.value(vectors, arg) for arg in node.args))
 
     def _count(self, node: Expression) -> float:
@@ -83,17 +113,30 @@ class Body:
         place = b.gep(pointer, [self.unit], source_etype=form.scalar)
         return vectors.load(place, self.lanes)
 
+    def _outer(self, vectors: Vectors, column: Expression, row: Expression) -> ir.Value:
+        """Some numbers of a row of an outer product."""
+        b, form = vectors.b, self.writer.form
+        assert self.place is not None
+        starts = [self.writer.places.pointer(b, node, self.row) for node in (column, row)]
+        pairs = zip(starts, self.place, strict=True)
+        own, others = (b.gep(start, [k], source_etype=form.scalar) for start, k in pairs)
+        number = vectors.splat(b.load(own, align=form.size, typ=form.scalar))
+        return b.fmul(number, vectors.load(others, self.lanes))
+
     def _accumulated(self, vectors: Vectors, node: Expression) -> ir.Value:
         own = self.writer.draft.schedule.sums[node]
-        b, sweep = vectors.b, self.writer.sweep
+        b, sweep, buffer = vectors.b, self.writer.sweep, self.writer.buffer
+        assert self.tile is not None
+        assert buffer is not None
+        m, v, count = self.tile
         number = sweep.accumulations.index(own)
         offset = b.add(
             b.mul(
-                b.add(b.mul(self.m, index(len(sweep.accumulations))), index(number)),
-                index(self.vectors),
+                b.add(b.mul(m, index(len(sweep.accumulations))), index(number)),
+                index(count),
             ),
-            self.v,
+            v,
         )
-        place = b.gep(self.writer.buffer, [offset], source_etype=self.writer.form.vector)
+        place = b.gep(buffer, [offset], source_etype=self.writer.form.vector)
         total = b.load(place, align=self.writer.form.size, typ=self.writer.form.vector)
         return total if own.start is None else b.fadd(self.value(vectors, own.start), total)

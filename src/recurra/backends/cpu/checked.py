@@ -30,9 +30,16 @@ def check_ranks(taken: Operands, shapes: Sequence[Shape]) -> None:
     Raises:
         ShapeError: there are such tensors.
     """
-    ranks = [rank for source in taken.sources for rank in (3, 2, 1)[: len(source.slots)]]
-    ranks += [len(taken.split.graph.shapes[node]) for node in taken.split.forward.constants]
-    ranks += [2] * (len(taken.split.stacks) + len(taken.split.graph.states))
+    graph, cut = taken.split.graph, taken.split
+    read = {number: node for node, (number, *_) in zip(cut.forward.reads, taken.reads, strict=True)}
+    ranks = [
+        rank
+        for number, source in enumerate(taken.sources)
+        for rank in (2 + _rank(graph.shapes[read[number]]), 2, 1)[: len(source.slots)]
+    ]
+    ranks += [len(graph.shapes[node]) for node in cut.forward.constants]
+    ranks += [2] * len(cut.stacks)
+    ranks += [1 + _rank(graph.shape(state)) for state in graph.states]
     if len(shapes) < len(ranks):
         raise ShapeError(f"a recurrence got {len(shapes)} tensors; it needs {len(ranks)}. {_ORDER}")
     for number, (shape, rank) in enumerate(zip(shapes, ranks, strict=False)):
@@ -41,6 +48,11 @@ def check_ranks(taken: Operands, shapes: Sequence[Shape]) -> None:
                 f"tensor {number} of a recurrence has the shape {tuple(shape)}; it must "
                 f"have {rank} dimensions. {_ORDER}"
             )
+
+
+def _rank(shape: Sequence[str]) -> int:
+    """Dimensions of a value in memory: a scalar has one."""
+    return max(len(shape), 1)
 
 
 def check_sizes(taken: Operands, shapes: Sequence[Shape], batch: Batch) -> None:
@@ -80,6 +92,11 @@ def _needed(taken: Operands, shapes: Sequence[Shape], batch: Batch) -> Needed:
         number: members * width(read)
         for read, (number, _, members) in zip(taken.split.forward.reads, taken.reads, strict=True)
     }
+    inner_shapes = {
+        number: taken.shape_of(read, sizes)
+        for read, (number, _, _) in zip(taken.split.forward.reads, taken.reads, strict=True)
+        if len(graph.shapes[read]) == 2
+    }
     for number, source in enumerate(taken.sources):
         own = widths[number]
         if source.is_product:
@@ -88,20 +105,20 @@ def _needed(taken: Operands, shapes: Sequence[Shape], batch: Batch) -> Needed:
             yield "its weights", [(own, inner)]
             yield from [("its bias", [(own,)])] * (len(source.slots) - 2)
         else:
-            yield "a sequence", _sequences(batch, own)
+            yield "a sequence", _sequences(batch, *inner_shapes.get(number, (own,)))
     for node in taken.split.forward.constants:
-        yield "a constant", [(width(node),)] if graph.shapes[node] else [(), (1,)]
+        yield "a constant", [taken.shape_of(node, sizes)] if graph.shapes[node] else [(), (1,)]
     for _, nodes in taken.split.stacks:
         rows, columns = (sizes[letter] for letter in graph.shapes[nodes[0]])
         yield "stacked matrices", [(len(nodes) * rows, columns)]
     for state in graph.states:
-        (letter,) = graph.shape(state)  # also of one that an edit has made unused
-        yield "a state", [(batch.rows, sizes[letter])]
+        # Also of one that an edit has made unused.
+        yield "a state", [(batch.rows, *taken.shape_of(state, sizes))]
 
 
-def _sequences(batch: Batch, size: int) -> list[Shape]:
+def _sequences(batch: Batch, *size: int) -> list[Shape]:
     """A sequence with all its steps and rows, or one of them for all."""
     steps, rows = batch.extent
     if isinstance(batch, Ragged):
-        return [(1, rows, size), (1, 1, size)]
-    return [(t, b, size) for t in (steps, 1) for b in (rows, 1)]
+        return [(1, rows, *size), (1, 1, *size)]
+    return [(t, b, *size) for t in (steps, 1) for b in (rows, 1)]

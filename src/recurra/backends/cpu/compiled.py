@@ -163,7 +163,7 @@ class Split:
         order = {parameter: k for k, parameter in enumerate(self.graph.parameters)}
         by_operand: dict[tuple[Expression, tuple[str, ...]], dict[Expression, None]] = {}
         for node in self.forward.nodes:
-            if node.op == "matmul":
+            if node.op == "matmul" and node.args[0] in self.forward.matrices:
                 matrix, operand = node.args
                 key = (operand, self.graph.shapes[matrix])
                 by_operand.setdefault(key, {})[matrix] = None

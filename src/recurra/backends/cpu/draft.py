@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import llvmlite.ir as ir
 
@@ -13,6 +14,7 @@ from recurra.backends.cpu.schedule import Schedule
 from recurra.backends.cpu.table import Table
 from recurra.backends.cpu.vectors import INT, POINTER, Format
 from recurra.graph import Expression
+from recurra.graph.shapes import Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +39,11 @@ class Draft:
 
     def size(self, node: Expression) -> int:
         """Numbers of a row of a value."""
-        shape = self.program.shapes[node]
-        return self.sizes[shape[0]] if shape else 1
+        return prod(self.sizes[letter] for letter in self.shape(node))
+
+    def shape(self, node: Expression) -> Shape:
+        """The size letters of a value."""
+        return self.program.shapes[node]
 
     def function(self, name: str, arguments: list[ir.Type]) -> ir.Function:
         """A new function that returns nothing."""

@@ -9,6 +9,7 @@ from math import prod
 
 import torch
 
+from recurra.backends.cpu.chunks import CHUNK, LEAST
 from recurra.backends.cpu.compiled import Compiled, Machine, compiled
 from recurra.backends.cpu.kernel import Kernel
 from recurra.backends.cpu.operands import Operands, operands, text_of
@@ -16,6 +17,7 @@ from recurra.backends.cpu.product import BITS
 from recurra.backends.cpu.run import team_for
 from recurra.backends.cpu.target import Target, host
 from recurra.graph import Expression, Graph
+from recurra.graph.chunkwise import chunkwise
 from recurra.graph.expression import walk
 from recurra.graph.facts import hoisted, stages
 from recurra.graph.text import expression_text
@@ -41,9 +43,10 @@ def details(
         *_under("saved", values.saved()),
         *_under("FLOPs", flops.lines()),
         ("threads", threads(kernels, rows)),
+        *chunks(graph, steps),
     ]
     if steps is not None and rows is not None:
-        lines.append(("call", _call(values, flops, steps, rows)))
+        lines.append(("call", _call(values, flops, steps, rows, bool(chunks(graph, steps)))))
     return lines
 
 
@@ -193,7 +196,7 @@ def tiles(kernels: Compiled) -> Details:
     """What stands in registers, in either direction."""
     forward, backward = (_tiles(m.kernel) for m in (kernels.training, kernels.gradients))
     if not forward and not backward:
-        return [("tile", "none: no products in the loop")]
+        return [("tile", "none: no products with weights in the loop")]
     return _under("tile", [f"forward {forward or 'none'}", f"backward {backward or 'none'}"])
 
 
@@ -224,6 +227,17 @@ def threads(kernels: Compiled, rows: int | None) -> str:
     return forward if forward == backward else f"forward {forward}; backward {backward}"
 
 
+def chunks(graph: Graph, steps: int | None) -> Details:
+    """How calls of some steps go around a memory that is a matrix."""
+    form = chunkwise(graph)
+    if form is None or (steps is not None and steps < LEAST):
+        return []
+    name = form.memory.attribute
+    when = f"from {LEAST} steps on" if steps is None else f"{-(-steps // CHUNK)} here"
+    how = f"{when}, of at most {CHUNK} steps each, in a few products"
+    return [("chunks", f"{how}; {name} is computed between them alone, and not saved in each step")]
+
+
 def _shared(machine: Machine, rows: int) -> str:
     team, by_units = team_for(machine, rows)
     if team <= 1:
@@ -231,10 +245,17 @@ def _shared(machine: Machine, rows: int) -> str:
     return f"{team} share the {'units of all rows' if by_units else 'rows'}"
 
 
-def _call(values: Values, flops: Flops, steps: int, rows: int) -> str:
+def _call(values: Values, flops: Flops, steps: int, rows: int, in_chunks: bool) -> str:
     """FLOPs and bytes of a whole call."""
     each = (flops.loop + flops.inputs, flops.back + flops.weights, values.saved_bytes)
     forward, backward, saved = (f"{number * steps * rows / 1e6:,.1f}" for number in each)
+    if in_chunks:  # of which only the products with weights stay
+        each_step = (flops.inputs, flops.inputs)
+        forward, backward = (f"{number * steps * rows / 1e6:,.1f}" for number in each_step)
+        return (
+            f"T {steps}, B {rows}: forward {forward} MFLOP, backward {backward} without gradients "
+            "of inputs, and the chunks"
+        )
     return (
         f"T {steps}, B {rows}: forward {forward} MFLOP, backward {backward} without gradients of "
         f"inputs; saved {saved} MB"

@@ -11,7 +11,7 @@ from recurra.backends.cpu.batch import bytes_of
 from recurra.backends.cpu.forward_plan import inference_plan, training_plan
 from recurra.backends.cpu.gradient_plan import gradient_plan
 from recurra.backends.cpu.memory import in_memory
-from recurra.backends.cpu.operands import operands
+from recurra.backends.cpu.operands import Operands, operands
 from recurra.backends.cpu.plans import Key, forms_of
 
 
@@ -26,8 +26,9 @@ def inference(
         steps: T.
         lengths: (B,), if rows end.
     """
-    given = _regular(tensors, graph)
-    return inference_plan(_key(given, graph, steps, lengths)).run(given)
+    given, taken = _regular(tensors, graph), operands(graph)
+    found = inference_plan(_key(given, graph, steps, lengths)).run(given)
+    return shaped(taken, found, tensors) if taken.has_matrices else found
 
 
 def training(
@@ -64,11 +65,36 @@ def gradients(
         wanted: for each tensor whether its gradient is asked for.
         graph, steps, lengths: as before.
     """
-    coming_in = [row_by_row(in_memory(d)) for d in (*d_outputs, *d_states)]
+    taken = operands(graph)
+    coming_in = [in_memory(d) for d in (*d_outputs, *d_states)]
+    if taken.has_matrices:
+        coming_in = [d.flatten(2) for d in coming_in[: len(d_outputs)]]
+        coming_in += [in_memory(d).flatten(1) for d in d_states]
+    coming_in = [row_by_row(d) for d in coming_in]
     given = [*_regular(tensors, graph), *kept, *coming_in]
     plan = gradient_plan(_key(given, graph, steps, lengths), tuple(wanted))
     found = plan.run(given)
+    if taken.has_matrices:
+        found = {number: d.view(tensors[number].shape) for number, d in found.items()}
     return [found[number] for number in sorted(found)]
+
+
+def shaped(taken: Operands, found: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Outputs and last states, whose matrices kernels write as rows of numbers, as matrices.
+
+    Args:
+        taken: of the recurrence.
+        found: (T, B, size) each, then (B, size).
+        tensors: what the recurrence took.
+    """
+    sizes = taken.sizes([tensor.shape for tensor in tensors])
+    nodes = (*taken.outputs, *taken.split.graph.states)
+    return [
+        value.unflatten(-1, taken.shape_of(node, sizes))
+        if len(taken.letters_of(node)) == 2
+        else value
+        for value, node in zip(found, nodes, strict=True)
+    ]
 
 
 def _key(given: Sequence[Tensor], graph: str, steps: int, lengths: Tensor | None) -> Key:
@@ -84,6 +110,8 @@ def _regular(tensors: Sequence[Tensor], graph: str) -> list[Tensor]:
     taken = operands(graph)
     with_gaps = {source.first for source in taken.sources if not source.is_product}
     with_gaps.update(range(len(taken.taken), len(tensors)))
+    if taken.has_matrices:
+        with_gaps = {k for k in with_gaps if tensors[k].dim() == (taken.leading[k] or 0) + 1}
     return [
         row_by_row(tensor) if number in with_gaps else tensor.contiguous()
         for number, tensor in enumerate(tensors)

@@ -7,17 +7,19 @@ share the units, and wait once after each part of a step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 
 import llvmlite.ir as ir
 
 from recurra.backends.cpu.barrier import write_barrier
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import loop, smaller
-from recurra.backends.cpu.program import StepProgram
+from recurra.backends.cpu.matrix_products import write_matrix_product, write_mirrored
+from recurra.backends.cpu.matrix_writer import MatrixWriter
+from recurra.backends.cpu.program import StepProgram, unmirrored
 from recurra.backends.cpu.reductions import write_reduction
 from recurra.backends.cpu.schedule import Schedule
-from recurra.backends.cpu.sweep import sweeps_of, write_packing
+from recurra.backends.cpu.sweep import Sweep, sweeps_of, write_packing
 from recurra.backends.cpu.table import Table
 from recurra.backends.cpu.tile_writer import TileWriter
 from recurra.backends.cpu.vectors import INT, POINTER, Format, index
@@ -39,6 +41,7 @@ class Kernel:
         table: what the first argument points to.
         phases: the sweeps of each phase.
         sweeps: those that have products, and so packed matrices.
+        apart: (phase, value) for each function that computes one from memory to memory.
     """
 
     def __init__(
@@ -57,10 +60,13 @@ class Kernel:
         self.phases = [sweeps_of(self.draft, n, phase, accumulators) for n, phase in phases]
         self.sweeps = [sweep for some in self.phases for sweep in some if sweep.accumulations]
         write_packing(self.draft, self.sweeps)
-        parts = []
+        self.apart: dict[str, tuple[int, Expression]] = {}
+        parts: list[ir.Function] = []
         for (number, phase), own in zip(phases, self.phases, strict=True):
-            parts += [write_reduction(self.draft, number, node) for node in phase.reductions]
-            parts += [TileWriter(self.draft, number, sweep).write() for sweep in own]
+            for node in phase.apart:
+                parts.append(_write_apart(self.draft, number, node))
+                self.apart[parts[-1].name] = number, node
+            parts += [_writer(self.draft, number, sweep).write() for sweep in own]
         self._write_share(self._steps(parts, write_barrier(self.module)))
 
     @property
@@ -80,7 +86,10 @@ class Kernel:
     @cached_property
     def work(self) -> int:
         """Multiplications of a step for one row."""
-        return sum(sweep.size * sweep.columns(self.draft) for sweep in self.sweeps)
+        program = self.draft.program
+        own = [unmirrored(node.args[0]) for node in program.apart if node.op == "matmul"]
+        sums = sum(sweep.size * sweep.columns(self.draft) for sweep in self.sweeps)
+        return sums + sum(map(self.size, own))
 
     @cached_property
     def memory(self) -> list[tuple[str, int]]:
@@ -125,8 +134,29 @@ class Kernel:
                 loads = b.inttoptr(self.table.load(b, table, "loads"), POINTER)
                 low = _bound(b, loads, rows, me, team)
                 high = _bound(b, loads, rows, b.add(me, index(1)), team)
-                b.call(steps, [table, low, high, index(0), index(1)])
+                if self.draft.program.has_matrices and not self.sweeps:
+                    loop(b, low, high, 1, partial(self._one_row, steps, table), "one_row")
+                else:
+                    b.call(steps, [table, low, high, index(0), index(1)])
         b.ret_void()
+
+    @staticmethod
+    def _one_row(steps: ir.Function, table: ir.Value, b: ir.IRBuilder, row: ir.Value) -> None:
+        """One row through all steps, while its matrices are in the cache."""
+        b.call(steps, [table, row, b.add(row, index(1)), index(0), index(1)])
+
+
+def _write_apart(draft: Draft, number: int, node: Expression) -> ir.Function:
+    """The part of a phase that computes a value from memory to memory."""
+    if node.op == "matmul":
+        return write_matrix_product(draft, number, node)
+    write = write_mirrored if node.op == "transpose" else write_reduction
+    return write(draft, number, node)
+
+
+def _writer(draft: Draft, number: int, sweep: Sweep) -> TileWriter | MatrixWriter:
+    """What writes a sweep."""
+    return (TileWriter if sweep.matrix is None else MatrixWriter)(draft, number, sweep)
 
 
 def _bound(

@@ -31,6 +31,8 @@ _BLOCKS = {
     "vectors": "the equations, for one row and one vector of units",
     "row": "one row",
     "fold": "vectors of a row are combined",
+    "matrices": "a matrix of each row",
+    "matrix_rows": "a row of it",
     "product": "one column of the matrices: sums += matrices[:, k] * operand[k]",
 }
 
@@ -109,12 +111,16 @@ class _Writer:
             yield _FUNCTIONS[name]
         elif micro := re.fullmatch(r"(packed_\d+_\d+)_(\d+)x(\d+)", name):
             yield f"rows: {micro[2]}, vectors of units: {micro[3]}; {self._sums(micro[1])}"
-        elif phase := re.match(r"phase_(\d+)_(\d+)$", name):
-            number, size = int(phase[1]), int(phase[2])
-            for sweep in self.kernel.phases[number]:
-                if sweep.size == size:
+        elif name in self.kernel.apart:
+            number, node = self.kernel.apart[name]
+            yield f"phase {number} of a step, from memory to memory: {self.named(node)}"
+        elif phase := re.match(r"phase_(\d+)_(\d+(?:x\d+)?)$", name):
+            for sweep in self.kernel.phases[int(phase[1])]:
+                if phase[2] == (sweep.form or str(sweep.size)):
                     results = ", ".join(map(self.named, sweep.results))
-                    yield f"phase {number} of a step, values of {size} units: writes {results}"
+                    what = "matrices of" if sweep.form else "values of"
+                    units = phase[2] if sweep.form else f"{phase[2]} units"
+                    yield f"phase {phase[1]} of a step, {what} {units}: writes {results}"
 
     def _sums(self, key: str) -> str:
         own = self.sweeps[key].accumulations

@@ -51,7 +51,7 @@ class Matmul:
         self._line = 64 // form.size  # numbers of a cache line
         self._tiles = ProductTiles(module, form, self.rows, self.vectors)
         self._left = LeftSide(module, form, self.rows)
-        self._write_share()
+        self.share = self._write_share()
 
     def memory_of_a_member(
         self, columns: Iterable[int], piece: int, direct: bool
@@ -62,7 +62,7 @@ class Matmul:
         panels = sum(-(-count // self.width) for count in columns)
         return _BLOCK * (piece * self.rows + self._line), panels * self.width * piece
 
-    def _write_share(self) -> None:
+    def _write_share(self) -> ir.Function:
         """The part of a product that falls to one member of a team."""
         own = function(self.module, "share", "table me team", "table")
         b = ir.IRBuilder(own.append_basic_block("entry"))
@@ -91,6 +91,7 @@ class Matmul:
 
         loop(b, index(0), at["depth"], at["piece"], piece, "pieces")
         b.ret_void()
+        return own
 
     # The two orders: a panel of the right side stays in the second cache, or a block of the left.
 

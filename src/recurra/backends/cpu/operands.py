@@ -6,7 +6,7 @@ weights, which the recurrence computes itself, for all steps before the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import TypeVar
@@ -62,7 +62,7 @@ class Operands:
         output_states: for each of them the number of the state whose value after the step it is; or
             None.
         shown: for each value of `graph.shown` ("loop", number of an output, 0, 1), or ("front",
-            slot, position in it, members of it).
+            slot, position in it, members of it), and the dimensions of a value.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -89,7 +89,7 @@ class Operands:
         """The sources that are products which nobody else needs: their operands' slots."""
         front = self.split.front
         elsewhere = {slot for _, sources, _ in front.parallel for slot in sources}
-        elsewhere |= {slot for kind, slot, _, _ in self.shown if kind == "front"}
+        elsewhere |= {slot for kind, slot, *_ in self.shown if kind == "front"}
         return {
             target: sources
             for function, sources, target in front.parallel
@@ -113,6 +113,29 @@ class Operands:
     def has_products(self) -> bool:
         """Whether it computes products of sequences."""
         return any(source.is_product for source in self.sources)
+
+    @cached_property
+    def leading(self) -> tuple[int | None, ...]:
+        """For each tensor the dimensions in front of a value's own; None: it holds weights.
+
+        A value may be a matrix of each row of the batch; kernels see its numbers one after another.
+        """
+        return (
+            *(2 if k == s.first else None for s in self.sources for k in s.numbers),
+            *(0 for _ in self.split.constants),
+            *(None for _ in self.split.matrices),
+            *(1 for _ in self.split.graph.states),
+        )
+
+    @cached_property
+    def has_matrices(self) -> bool:
+        """Whether any value that it takes or gives out is a matrix of each row, or one of weights.
+
+        Not those weights that only stand on the left of products.
+        """
+        graph, forward = self.split.graph, self.split.forward
+        nodes = (*forward.reads, *forward.constants, *graph.states, *self.outputs)
+        return any(len(self.letters_of(node)) == 2 for node in nodes)
 
     @property
     def constants_from(self) -> int:
@@ -204,11 +227,12 @@ class Operands:
         graph = self.split.graph
         return next(name for name, value in graph.named if value is node and name in graph.shown)
 
-    def _source(self, node: Expression) -> tuple[str, int, int, int]:
+    def _source(self, node: Expression) -> tuple[str, int, int, int, int]:
         """Where a value that is shown comes from; see `shown`."""
+        own = max(len(self.split.graph.shapes[node]), 1)
         if node in self.outputs:
-            return "loop", self.outputs.index(node), 0, 1
-        return "front", *self.split.front.given_to_step(node)
+            return "loop", self.outputs.index(node), 0, 1, own
+        return "front", *self.split.front.given_to_step(node), own
 
     def divide(self, tensors: Sequence[_T]) -> tuple[Sequence[_T], ...]:
         """(tensors of sources, constants, stacked matrices, states and what follows them)."""
@@ -267,20 +291,21 @@ class Operands:
         found: dict[str, tuple[int, int, int]] = {}
         place = len(self.taken)
         for number, state in enumerate(normal.states):
-            found.setdefault(normal.shape(state)[0], (place + number, 1, 1))
+            for dimension, letter in enumerate(normal.shape(state), 1):
+                found.setdefault(letter, (place + number, dimension, 1))
         place = self.matrices_from
         for number, (_, nodes) in enumerate(cut.stacks):
             rows, columns = normal.shapes[nodes[0]]
             found.setdefault(rows, (place + number, 0, len(nodes)))
             found.setdefault(columns, (place + number, 1, 1))
         for number, node in enumerate(cut.forward.constants):
-            if normal.shapes[node]:
-                found.setdefault(normal.shapes[node][0], (self.constants_from + number, 0, 1))
+            for dimension, letter in enumerate(normal.shapes[node]):
+                found.setdefault(letter, (self.constants_from + number, dimension, 1))
         for read, (source, _, members) in zip(cut.forward.reads, self.reads, strict=True):
-            if normal.shapes[read]:
+            for dimension, letter in enumerate(normal.shapes[read]):
                 own = self.sources[source]
-                where = (own.first + 1, 0) if own.is_product else (own.first, 2)
-                found.setdefault(normal.shapes[read][0], (*where, members))
+                where = (own.first + 1, 0) if own.is_product else (own.first, 2 + dimension)
+                found.setdefault(letter, (*where, members))
         return found
 
     @property
@@ -294,6 +319,15 @@ class Operands:
             letter: shapes[tensor][dimension] // members
             for letter, (tensor, dimension, members) in self._where.items()
         }
+
+    def shape_of(self, node: Expression, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """The dimensions of a value of the step; a scalar has one."""
+        return tuple(sizes[letter] for letter in self.letters_of(node)) or (1,)
+
+    def letters_of(self, node: Expression) -> tuple[str, ...]:
+        """The size letters of a value, also of a state that an edit has made unused."""
+        graph = self.split.graph
+        return graph.shape(node) if node.op == "state" else graph.shapes[node]
 
 
 def part(source: Tensor, position: int, members: int) -> Tensor:

@@ -90,7 +90,13 @@ def _shapes(
 ) -> list[Tensor]:
     taken = operands(graph)
     outputs = _output_shapes(taken, tensors, steps, lengths)
-    return [*outputs, *map(torch.empty_like, taken.divide(tensors)[3])]
+    flat = [*outputs, *map(_row_by_row, taken.divide(tensors)[3])]
+    return fused.shaped(taken, flat, tensors) if taken.has_matrices else flat
+
+
+def _row_by_row(state: Tensor) -> Tensor:
+    """Room for the last values of a state, (B, size)."""
+    return torch.empty_like(state) if state.dim() == 2 else state.new_empty(state.shape).flatten(1)
 
 
 def _extent(tensors: Sequence[Tensor], steps: int, lengths: Tensor | None) -> tuple[int, int]:
@@ -102,7 +108,7 @@ def _slots(state: Tensor, tensors: Sequence[Tensor], steps: int, ragged: bool) -
     """Room for a state before the first step and after each."""
     rows = state.shape[0]
     first = (1, rows + tensors[0].shape[1]) if ragged else (steps + 1, rows)
-    return state.new_empty(*first, state.shape[1])
+    return state.new_empty(*first, math.prod(state.shape[1:]))
 
 
 def _after(slots: Tensor, tensors: Sequence[Tensor], ragged: bool) -> Tensor:
@@ -122,9 +128,8 @@ def _sequence(
     steps: int,
     lengths: Tensor | None,
 ) -> Tensor:
-    """Room for a value of every step and row."""
-    shapes, sizes = taken.split.graph.shapes, taken.sizes([t.shape for t in tensors])
-    size = math.prod(sizes[letter] for letter in shapes[node])
+    """Room for a value of every step and row, the numbers of a matrix one after another."""
+    size = math.prod(taken.shape_of(node, taken.sizes([t.shape for t in tensors])))
     return tensors[-1].new_empty(*_extent(tensors, steps, lengths), size)
 
 
@@ -160,7 +165,7 @@ def _training_shapes(
     return [
         *(_slots(state, tensors, steps, lengths is not None) for state in states),
         *(_sequence(taken, node, tensors, steps, lengths) for node in others),
-        *map(torch.empty_like, states),
+        *map(_row_by_row, states),
         *(like.new_empty(*extent, width) for width in widths),
         *(like.new_empty(x[0], x[1], width) for x, width in products),
     ]
@@ -237,7 +242,9 @@ class Recurrence(torch.autograd.Function):
             next(others) if state is None else _after(results[state], tensors, lengths is not None)
             for state in taken.output_states
         ]
-        found = *outputs, *results[last : last + states]
+        found = (*outputs, *results[last : last + states])
+        if taken.has_matrices:
+            found = (*fused.shaped(taken, found, tensors),)
         ctx.shapes = [value.shape for value in found]
         ctx.set_materialize_grads(False)
         return found
@@ -296,6 +303,8 @@ def _plain_gradients(
     own = [t.view_as(t) if t.requires_grad else t for t in inputs]
     results = plain(taken, way.steps, way.lengths, way.tensors(own))
     wanted = [t for t in own if t.requires_grad]
+    pairs = [pair for pair in zip(results, gradients, strict=True) if pair[0].requires_grad]
+    results, gradients = zip(*pairs, strict=True)
     found = iter(
         torch.autograd.grad(results, wanted, gradients, create_graph=not many, allow_unused=True)
     )

@@ -56,6 +56,6 @@ def _outputs_first(output: Tensor, others: tuple[Tensor, ...], states: int) -> t
 
 
 def _padded(value: Tensor, steps: int, rows: int, step: Tensor, row: Tensor) -> Tensor:
-    """(1, N, size) as (T, B, size)."""
-    room = value.new_zeros(steps, rows, value.shape[-1])
+    """(1, N, ...) as (T, B, ...)."""
+    room = value.new_zeros(steps, rows, *value.shape[2:])
     return room.index_put((step, row), value[0])

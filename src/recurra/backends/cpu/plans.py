@@ -70,6 +70,8 @@ class Call:
             Span.of(GIVEN + number, shape, strides)
             for number, (_, shape, strides) in enumerate(key.forms)
         ]
+        for number, leading in enumerate(self.operands.leading[: len(self.spans)]):
+            self.spans[number] = self.spans[number].merged(leading)
         shapes = [shape for _, shape, _ in key.forms]
         check_ranks(self.operands, shapes)
         rows = shapes[len(self.operands.taken)][0]  # of a state

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from recurra.backends.cpu import memory, threads
 from recurra.backends.cpu.matmul import FIELDS, POINTERS, Matmul
+from recurra.backends.cpu.row_steps import write_rows
 from recurra.backends.cpu.sheet import Sheet, Span
 from recurra.backends.cpu.target import Code, Target, host, made_once
 from recurra.backends.observed import PLAIN
@@ -32,11 +33,12 @@ _SMALL = 2**17  # multiplications below which a second thread costs more than it
 
 @dataclass(frozen=True)
 class Compiled:
-    """The kernel for products of float32 or float64, its code, the address of its function."""
+    """The kernel for products of float32 or float64, its code, the addresses of its functions."""
 
     matmul: Matmul
     code: Code
     share: int
+    in_rows: int
 
 
 def compiled(bits: int) -> Compiled:
@@ -48,8 +50,9 @@ def compiled(bits: int) -> Compiled:
 def _compiled(bits: int, target: Target) -> Compiled:
     module = ir.Module("matmul")
     matmul = Matmul(module, target.form(bits), target.accumulators)
+    write_rows(matmul)
     code = Code(str(module), target)
-    return Compiled(matmul, code, code.address("share"))
+    return Compiled(matmul, code, code.address("share"), code.address("in_rows"))
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def write_reduction(draft: Draft, number: int, node: Expression) -> ir.Function:
         value = reduce_lanes(v, total, combine)
         if node.op == "mean":
             value = b.fdiv(value, ir.Constant(form.scalar, float(size)))
-        b.store(value, places.result(b, node, at)[0])
+        for goal in places.result(b, node, at):
+            b.store(value, goal)
 
     b, (low, high) = part.body, part.rows
     first, end = share(b, b.sub(high, low), *part.team)

@@ -43,6 +43,8 @@ class Rest:
 def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     """How a sweep with products can rest; None if it cannot."""
     program, known = draft.program, draft.schedule.leaves
+    if program.has_matrices:
+        return None
     roots = [*program.updates, *(node for node in program.stores if node not in program.kept)]
     mixing = [node for node in program.nodes if node.op == "matmul" or is_reduction(node)]
     roots += [node.args[-1] for node in mixing]  # read by other units, which may move

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from recurra.backends.cpu.backward import CHEAP
-from recurra.backends.cpu.program import StepProgram, is_reduction
+from recurra.backends.cpu.program import StepProgram
 from recurra.graph import Expression
 
 
@@ -35,12 +35,12 @@ class Phase:
     """One part of a step.
 
     Attributes:
-        reductions: computed first, from memory.
+        apart: computed first, from memory to memory; see `StepProgram.apart`.
         accumulations: computed with the values that read them.
         results: what the phase writes to memory.
     """
 
-    reductions: list[Expression] = field(default_factory=list)
+    apart: list[Expression] = field(default_factory=list)
     accumulations: list[Accumulation] = field(default_factory=list)
     results: dict[Expression, None] = field(default_factory=dict)
 
@@ -62,7 +62,8 @@ class Schedule:
         self._readers = Counter(arg for node in self.nodes for arg in node.args)
         self._lasting = dict.fromkeys((*program.updates, *program.stores))
         self.sums: dict[Expression, Accumulation] = {}
-        self._inside: set[Expression] = set()
+        mirrored = (node for node in self.nodes if node.op == "transpose")
+        self._inside = {node for node in mirrored if node not in program.apart}
         self._find_sums()
         self.ready: dict[Expression, int] = {}
         for node in self.nodes:
@@ -73,7 +74,7 @@ class Schedule:
         self.scratch = [
             node
             for phase in self.phases
-            for node in (*phase.reductions, *phase.results)
+            for node in (*phase.apart, *phase.results)
             if node not in self._lasting
         ]
 
@@ -83,14 +84,14 @@ class Schedule:
                 continue
             if node.op == "add" and self._free_product(node.args[1]):
                 self._add_chain(node)
-            elif node.op == "matmul":
+            elif self._accumulates(node):
                 self.sums[node] = Accumulation(node, (node,), None)
 
     def _add_chain(self, root: Expression) -> None:
         products, node = [root.args[1]], root
         start: Expression | None = root.args[0]
         while start is not None and self._free(start):
-            if start.op == "matmul":
+            if self._accumulates(start):
                 products.append(start)
                 start = None
             elif start.op == "add" and self._free_product(start.args[1]):
@@ -107,35 +108,53 @@ class Schedule:
         return self._readers[node] == 1 and node not in self._lasting and node not in self.leaves
 
     def _free_product(self, node: Expression) -> bool:
-        return node.op == "matmul" and self._free(node)
+        return self._accumulates(node) and self._free(node)
+
+    def _accumulates(self, node: Expression) -> bool:
+        """Whether a node is a product that meets the equations in registers."""
+        return node.op == "matmul" and node not in self.program.apart
 
     def _when(self, node: Expression) -> int:
         if node in self.sums:
             own = self.sums[node]
             waits = [self._after(product.args[1]) for product in own.products]
             return max([*waits, 0 if own.start is None else self._at(own.start)])
-        if is_reduction(node):
-            return self._after(node.args[0])
-        return max(map(self._at, node.args), default=0)
+        if node in self.program.apart:
+            return max(map(self._after, self.program.whole(node)))
+        waits = [self._after(arg) for arg in self.program.whole(node)]
+        return max(map(self._at, node.args), default=0) if not waits else self._late(node, waits)
+
+    def _late(self, node: Expression, waits: list[int]) -> int:
+        whole = self.program.whole(node)
+        return max([*waits, *(self._at(arg) for arg in node.args if arg not in whole)])
 
     def _at(self, node: Expression) -> int:
         return self.ready.get(node, 0)
 
     def _after(self, operand: Expression) -> int:
         """The first phase in which all units of an operand are in memory."""
-        return self.ready[operand] + 1 if operand in self.ready else 0
+        if operand not in self.ready:
+            return 0
+        return self.ready[operand] + (0 if self._is_product(operand) else 1)
+
+    def _is_product(self, node: Expression) -> bool:
+        """Whether a phase begins with a product of a matrix of a row: what follows may read it."""
+        return node in self.program.apart and node.op == "matmul"
 
     def _fill(self) -> None:
         for own in self.sums.values():
             self.phases[self.ready[own.root]].accumulations.append(own)
+        apart = self.program.apart
         for node in self._lasting:
-            self.phases[self._at(node)].results[node] = None
+            if node not in apart:
+                self.phases[self._at(node)].results[node] = None
         for node in self.nodes:
-            if node in self.ready and is_reduction(node):
-                self.phases[self.ready[node]].reductions.append(node)
-            if node.op == "matmul" or is_reduction(node):
-                operand = node.args[-1]
-                if operand in self.ready and not is_reduction(operand):
+            if node not in self.ready and node.op != "matmul":
+                continue
+            if node in apart:
+                self.phases[self.ready[node]].apart.append(node)
+            for operand in self.program.whole(node):
+                if operand in self.ready and operand not in apart:
                     self.phases[self.ready[operand]].results[operand] = None
         for number in reversed(range(len(self.phases))):
             for node in self._missing(number):
@@ -147,7 +166,7 @@ class Schedule:
         seen: set[Expression] = set()
         while stack:
             node = stack.pop()
-            if node in seen or node not in self.ready or is_reduction(node):
+            if node in seen or node not in self.ready or node in self.program.apart:
                 continue
             seen.add(node)
             if self.ready[node] < number and not self.again(node):
@@ -164,4 +183,5 @@ class Schedule:
 
     def again(self, node: Expression) -> bool:
         """Whether a later phase computes this node again rather than read it."""
-        return node.op in CHEAP and node not in self.sums and not self.in_memory(node)
+        cheap = node.op in CHEAP or node.op == "outer"
+        return cheap and node not in self.sums and not self.in_memory(node)

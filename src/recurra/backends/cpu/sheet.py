@@ -79,6 +79,13 @@ class Span(NamedTuple):
             raise ValueError(f"steps are {step} numbers apart, which is not {rows} rows of {row}")
         return Span(self.base, self.start, (steps * rows, width), (row, one))
 
+    def merged(self, leading: int | None) -> Span:
+        """The dimensions behind the first ones as a single one; None: as it is."""
+        if leading is None or len(self.shape) <= leading + 1:
+            return self
+        shape = (*self.shape[:leading], math.prod(self.shape[leading:]))
+        return Span(self.base, self.start, shape, (*self.strides[:leading], self.strides[-1]))
+
     def at(self, number: int) -> Span:
         """One of the first dimension."""
         start = self.start + number * self.strides[0]

@@ -85,7 +85,7 @@ class FusedLayer:
         self.slots = [like.new_zeros(2, rows, kernel.size(state)) for state in program.states]
         self.stores = {n: like.new_zeros(1, rows, kernel.size(n)) for n in program.stores}
         self.reads = {
-            leaf: layer.held[leaf.attribute].contiguous()
+            leaf: layer.held[leaf.attribute].flatten(2).contiguous()
             if leaf.attribute in layer.held
             else like.new_zeros(1, rows, kernel.size(leaf))
             for leaf in program.reads
@@ -106,6 +106,15 @@ class FusedLayer:
     def place(self, name: str, number: int) -> int:
         """Where in the sheet a table has the address of an input."""
         return self._tables[number] + self._places[name]
+
+    def states(self, number: int) -> tuple[Tensor, ...]:
+        """The states in one slot, those that are matrices in this form."""
+        sizes, graph = self.step.machine.kernel.draft.sizes, self.step.graph
+        found = []
+        for state, slots in zip(self.step.program.states, self.slots, strict=True):
+            shape = [sizes[letter] for letter in graph.shape(state)]
+            found.append(slots[number].unflatten(-1, shape) if len(shape) > 1 else slots[number])
+        return tuple(found)
 
     def output(self, number: int) -> Tensor:
         """Where the step of this table leaves the output, (B, size)."""
@@ -129,11 +138,12 @@ class FusedLayer:
     def load(self, weights: Weights, lower: FusedLayer | None) -> None:
         """Pack the weights, and fill both tables with what the layer below leaves."""
         step, like = self.step, self.slots[0]
-        states = tuple(slots[0] for slots in self.slots)
+        states = self.states(0)
         sequences = {str(leaf.attribute): value for leaf, value in self.reads.items()}
         values = step.front.blank(weights, Given(1, self.rows, sequences, {}, states))
         execute(step.front.constant, values)
         constants = [values[slot].to(like.dtype).contiguous() for slot in step.constants]
+        constants = [value.flatten() if value.dim() == 2 else value for value in constants]
         matrices = [values[slot].to(like.dtype) for slot in step.matrices]
         self._fill(constants, matrices)
         for number in (0, 1):
@@ -243,7 +253,7 @@ class FusedSteps(Steps):
     @property
     def states(self) -> States:
         """See `Steps.states`."""
-        return [tuple(slots[self._now] for slots in layer.slots) for layer in self._fused]
+        return [layer.states(self._now) for layer in self._fused]
 
     def start(self, states: States) -> None:
         """See `Steps.start`."""

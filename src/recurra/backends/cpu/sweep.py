@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,6 +28,7 @@ class Sweep:
         results: what is written, of this size.
         tile: rows and vectors that are computed together.
         key: of the packed matrices in the table.
+        matrix: (rows, columns) of each value, if these are matrices.
     """
 
     size: int
@@ -33,6 +36,12 @@ class Sweep:
     results: tuple[Expression, ...]
     tile: Tile
     key: str
+    matrix: tuple[int, int] | None = None
+
+    @property
+    def form(self) -> str:
+        """Of its matrices, as "3x4"; nothing if it has none."""
+        return "x".join(map(str, self.matrix or ()))
 
     @property
     def operands(self) -> list[tuple[Expression, list[tuple[int, Expression]]]]:
@@ -66,17 +75,30 @@ class Sweep:
 
 def sweeps_of(draft: Draft, number: int, phase: Phase, accumulators: int) -> list[Sweep]:
     """The sweeps of a phase; those with products get an entry of the table."""
-    sizes = dict.fromkeys(map(draft.size, [*phase.results, *(a.root for a in phase.accumulations)]))
+    matrices = dict.fromkeys(node for node in phase.results if len(draft.shape(node)) == 2)
+    vectors = [node for node in phase.results if node not in matrices]
+    sizes = dict.fromkeys(map(draft.size, [*vectors, *(a.root for a in phase.accumulations)]))
     sweeps = []
     for size in sizes:
         own = tuple(a for a in phase.accumulations if draft.size(a.root) == size)
-        results = tuple(node for node in phase.results if draft.size(node) == size)
+        results = tuple(node for node in vectors if draft.size(node) == size)
         tile = tile_for(size, len(own), draft.form.lanes, accumulators)
         key = f"packed_{number}_{size}"
         if own:
             draft.table.add(key)
         sweeps.append(Sweep(size, own, results, tile, key))
-    return sweeps
+    return sweeps + _sweeps_of_matrices(draft, matrices)
+
+
+def _sweeps_of_matrices(draft: Draft, nodes: Iterable[Expression]) -> list[Sweep]:
+    groups: dict[tuple[int, int], list[Expression]] = {}
+    for node in nodes:
+        rows, columns = (draft.sizes[letter] for letter in draft.shape(node))
+        groups.setdefault((rows, columns), []).append(node)
+    return [
+        Sweep(math.prod(shape), (), tuple(group), Tile(1, 1, 0, 0, 0), "", shape)
+        for shape, group in groups.items()
+    ]
 
 
 def write_packing(draft: Draft, sweeps: list[Sweep]) -> None:

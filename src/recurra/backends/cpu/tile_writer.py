@@ -16,7 +16,7 @@ from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
 from recurra.backends.cpu.micro import accumulate, fetching, prefetch
 from recurra.backends.cpu.places import Places
-from recurra.backends.cpu.program import is_count, is_reduction
+from recurra.backends.cpu.program import is_count
 from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
@@ -50,6 +50,7 @@ class TileWriter:
         self.ahead = self._fetches_ahead()
         self.needed = self._needed()
         self._micros: dict[tuple[int, int], ir.Function] = {}
+        self.buffer: ir.Value | None = None
         if sweep.accumulations:
             entry, count = self.part.entry, self.tile.rows * self._columns * self.tile.vectors
             self.buffer = entry.alloca(self.form.vector, index(count))
@@ -196,7 +197,7 @@ class TileWriter:
             if node in schedule.leaves:
                 if program.shapes[node] and node in values:
                     found[node] = None
-            elif is_reduction(node) or is_count(node) or node.op == "constant":
+            elif node in program.apart or is_count(node) or node.op == "constant":
                 continue
             elif node in schedule.sums:
                 start = schedule.sums[node].start
@@ -292,13 +293,15 @@ class TileWriter:
 
             def each_vector(b: ir.IRBuilder, v: ir.Value) -> None:
                 unit = b.add(first, b.mul(v, index(self.form.lanes)))
-                Body(self, at, unit, self.form.lanes, m, v, vectors).write(b, instead or {})
+                tile = m, v, vectors
+                Body(self, at, unit, self.form.lanes, tile).write(b, instead or {})
 
             if full:
                 loop(b, index(0), index(full), 1, each_vector, "vectors")
             if partial:
                 unit = b.add(first, index(full * self.form.lanes))
-                Body(self, at, unit, partial, m, index(full), vectors).write(b, instead or {})
+                tile = m, index(full), vectors
+                Body(self, at, unit, partial, tile).write(b, instead or {})
 
         loop(b, index(0), count, 1, each_row, "tile_rows")
 

@@ -1,0 +1,224 @@
+"""Memories in chunks: against the step-by-step reference, torch's own products, and themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import recurra
+from recurra import Recurrent, cells
+from recurra.backends.cpu import Cpu, chunks
+from recurra.backends.cpu.products import RowSteps
+from recurra.backends.reference import Reference, masked
+from recurra.graph import Cell
+from recurra.graph.chunkwise import chunkwise
+from recurra.graph.rewrite import with_reset, with_zoneout
+from support.fused import everything, fused_on, layer_of, running_on
+from support.matrix_cells import OWN, WITHOUT_FEEDBACK, sizes_of
+
+MLSTM = cells.get("mlstm")
+CELLS = (MLSTM, *WITHOUT_FEEDBACK)
+every = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"bidirectional": True, "num_layers": 2},
+    {"recurrent_dropout": 0.5},
+    {"learn_initial_state": True},
+    {"bias": False},
+]
+
+
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps of all chunks that run."""
+    steps: list[int] = []
+    original = chunks._one_chunk
+    monkeypatch.setattr(chunks, "_one_chunk", lambda *a: steps.append(a[2].steps) or original(*a))
+    return steps
+
+
+def layer_with(cell: Cell, h: int = 7, p: int = 6, **options: Any) -> Recurrent:
+    sizes = {"sizes": found} if (found := sizes_of(cell, p)) else {}
+    layer = layer_of(cell, 4, h, **({"dtype": torch.float64} | sizes | options))
+    for name in layer.weight_names:
+        layer.set_weight(name, 0.4 * torch.randn_like(layer.weight(name)))
+    return layer
+
+
+def both(layer: Recurrent, x: Tensor, **call: Any) -> tuple[dict[str, Tensor], ...]:
+    """`everything` in chunks and by the reference, with the same masks."""
+    found = []
+    for backend in (Cpu(least=0), Reference()):
+        torch.manual_seed(3)
+        with running_on(backend):
+            found.append(everything(layer, x, **call))
+    return tuple(found)
+
+
+def assert_close(mine: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert list(mine) == list(other)
+    for name, value in mine.items():
+        torch.testing.assert_close(value, other[name], rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_which_steps_have_the_form() -> None:
+    fed_back = OWN[0]
+    assert chunkwise(fed_back.graph) is None
+    for cell in CELLS:
+        assert chunkwise(cell.graph) is not None
+        assert chunkwise(masked(cell.graph)) is not None
+        memory = next(s for s in cell.graph.states if len(cell.graph.shape(s)) == 2)
+        assert chunkwise(with_zoneout(cell.graph, [memory.attribute])) is None
+        assert chunkwise(with_reset(cell.graph)) is None
+    assert {name for name in cells.names() if chunkwise(cells.get(name).graph)} == {"mlstm"}
+
+
+@every
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("chunk", [128, 5])
+def test_equals_the_reference(
+    cell: Cell,
+    options: dict[str, Any],
+    chunk: int,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: list[int],
+) -> None:
+    """From any state, with all gradients; in one chunk and in several."""
+    monkeypatch.setattr(chunks, "CHUNK", chunk)
+    layer, x = layer_with(cell, **options), torch.randn(12, 4, 4, dtype=torch.float64)
+    if layer.learn_initial_state:
+        output = []
+        for backend in (Cpu(least=0), Reference()):
+            with running_on(backend):
+                total = layer(x)[0].square().sum()
+            output.append([total, *torch.autograd.grad(total, list(layer.parameters()))])
+        torch.testing.assert_close(*output, rtol=1e-9, atol=1e-9)
+    else:
+        assert_close(*both(layer, x))
+        assert_close(*both(layer, x, lengths=torch.tensor([9, 12, 0, 1])))
+    assert set(taken) == ({12} if chunk == 128 else {4})
+
+
+@every
+def test_from_zero(cell: Cell, taken: list[int]) -> None:
+    """The zero with which layers start is not multiplied."""
+    layer, x = layer_with(cell), torch.randn(9, 4, 4, dtype=torch.float64)
+    found = []
+    for backend in (Cpu(least=0), Reference()):
+        x.requires_grad_()
+        with running_on(backend):
+            output, last = layer(x)
+        total = output.square().sum() + sum(part.sin().sum() for part in last)
+        found.append([output, *last, *torch.autograd.grad(total, [x, *layer.parameters()])])
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-9)
+    assert taken == [9]
+
+
+def test_the_memory_is_attention_over_what_was_written(taken: list[int]) -> None:
+    """The mLSTM against the parallel form in the appendix of its paper, from zero, in float32."""
+    torch.manual_seed(0)
+    steps, rows, width = 40, 3, 24
+    layer = Recurrent("mlstm", 5, width)
+    for name in layer.weight_names:
+        layer.set_weight(name, 0.5 * torch.randn_like(layer.weight(name)))
+    w = {name: layer.weight(name).double() for name in layer.weight_names}
+    x = torch.randn(steps, rows, 5, dtype=torch.float64)
+    q, v = (x @ w[f"W_{a}"].T + w[f"b_{a}"] for a in "qv")
+    k = x @ w["W_k"].T / width**0.5 + w["b_k"]
+    f = torch.nn.functional.logsigmoid(x @ w["w_f"] + w["b_f"]).cumsum(0)
+    i = x @ w["w_i"] + w["b_i"]
+    decay = (f[:, None] - f[None] + i[None]).exp() * torch.ones(steps, steps).tril()[..., None]
+    scores = torch.einsum("tbp,sbp->tsb", q, k) * decay
+    divisor = scores.sum(1).abs().clamp(min=1)
+    o = (x @ w["W_o"].T + w["b_o"]).sigmoid()
+    expected = o * torch.einsum("tsb,sbh->tbh", scores, v) / divisor[..., None]
+    with running_on(Cpu(least=0)), torch.no_grad():
+        output, _ = layer(x.float())
+    torch.testing.assert_close(output.double(), expected, rtol=2e-4, atol=2e-5)
+    assert taken == [steps]
+
+
+@every
+def test_threads_change_no_bit(cell: Cell) -> None:
+    layer = layer_with(cell, 70, 33, dtype=torch.float32)
+    for rows in (1, 5):
+        one, two = fused_on((1, 2), layer, torch.randn(20, rows, 4))
+        assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+@every
+def test_second_derivatives(cell: Cell) -> None:
+    layer = layer_with(cell, 3, 2)
+    x = torch.randn(8, 2, 4, dtype=torch.float64, requires_grad=True)
+    with running_on(Cpu(least=0)):
+        assert torch.autograd.gradgradcheck(lambda x: layer(x)[0], x, atol=1e-5)
+
+
+def test_many_gradients_at_once() -> None:
+    layer = layer_with(MLSTM, 3)
+    x = torch.randn(9, 2, 4, dtype=torch.float64, requires_grad=True)
+    with running_on(Cpu(least=0)):
+        output = layer(x)[0].sum((1, 2))
+    whole = torch.eye(9, dtype=torch.float64)
+    (found,) = torch.autograd.grad(output, x, whole, is_grads_batched=True, retain_graph=True)
+    for one, direction in zip(found, whole, strict=True):
+        (expected,) = torch.autograd.grad(output, x, direction, retain_graph=True)
+        torch.testing.assert_close(one, expected)
+
+
+def test_who_looks_at_the_memory_sees_it_and_changes_no_bit() -> None:
+    layer = layer_with(MLSTM, 7)
+    x = torch.randn(12, 3, 4, dtype=torch.float64)
+    with torch.no_grad():
+        with running_on(Cpu(least=0)):
+            output, _ = layer(x)
+            recording = recurra.record(layer, x, ["C", "h", "q"])
+        with running_on(Reference()):
+            expected = recurra.record(layer, x, ["C", "h", "q"])
+    assert torch.equal(recording.output[0], output)
+    pairs = zip(recording.values.items(), expected.values.values(), strict=True)
+    for (name, value), other in pairs:
+        torch.testing.assert_close(value, other, rtol=1e-9, atol=1e-9, msg=name)
+
+
+def test_no_step_of_the_memory_is_kept() -> None:
+    """T memories of (B, H, H) would take more than all else together."""
+    layer = Recurrent("mlstm", 8, 128)
+    x = torch.randn(64, 4, 8)
+    kept = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.untyped_storage().nbytes()
+        return tensor
+
+    with running_on(Cpu(least=0)), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        layer(x)
+    assert 0 < kept < 4 * 64 * 4 * 128 * 128
+
+
+# Steps of rows
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (3, 17, 2), (50, 30, 49), (8, 65, 96)])
+def test_products_of_rows_are_torchs(dtype: torch.dtype, m: int, k: int, n: int) -> None:
+    torch.manual_seed(0)
+    sequence = torch.randn(m, 5, k, dtype=dtype)
+    left, right = sequence.transpose(0, 1), torch.randn(5, k, n, dtype=dtype)
+    mirrored, factors = torch.randn(5, k, m, dtype=dtype).mT, torch.randn(5, m, 1, dtype=dtype)
+    result, faded, again = (torch.full((5, m, n), torch.nan, dtype=dtype) for _ in range(3))
+    steps = RowSteps(left)
+    steps.product(left, right, result)
+    steps.product(mirrored, right, result, begun=True)
+    steps.times(result, factors, faded)
+    steps.times(faded, result, again)
+    steps.run()
+    expected = (left.double() + mirrored.double()) @ right.double()
+    limit = 1e-5 if dtype is torch.float32 else 1e-13
+    torch.testing.assert_close(result.double(), expected, rtol=limit, atol=limit * k)
+    assert torch.equal(faded, result * factors)
+    assert torch.equal(again, faded * result)
