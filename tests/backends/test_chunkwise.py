@@ -200,6 +200,22 @@ def test_no_step_of_the_memory_is_kept() -> None:
     assert 0 < kept < 4 * 64 * 4 * 128 * 128
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf], ids=str)
+def test_what_is_not_finite_reaches_no_step_before(value: float) -> None:
+    layer, x = layer_with(MLSTM), torch.randn(12, 3, 4, dtype=torch.float64)
+    x[7, 1, 2] = value
+    with torch.no_grad():
+        with running_on(Cpu(least=0)):
+            output, last = layer(x)
+        with running_on(Reference()):
+            expected, other = layer(x)
+    assert not expected.isfinite().all()
+    assert expected[:7].isfinite().all()
+    torch.testing.assert_close(output, expected, rtol=1e-9, atol=1e-9, equal_nan=True)
+    for mine, theirs in zip(last, other, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9, equal_nan=True)
+
+
 # Steps of rows
 
 

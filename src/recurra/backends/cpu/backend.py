@@ -90,9 +90,10 @@ def _run_dense(graph: Graph, weights: Weights, given: Given) -> tuple[Tensor, tu
     """All steps of all rows; a memory that is a matrix in chunks, if that can be."""
     lean = _lean(graph)
     form = chunkwise_of(lean, given)
-    if form is None:
+    found = None if form is None else run_chunkwise(_run_dense, form, weights, given)
+    if found is None:
         return _run(graph, weights, given, given.steps, None)
-    output, others = run_chunkwise(_run_dense, form, weights, given)
+    output, others = found
     if lean is graph:
         return output, others
     # Whoever looks at a memory in all steps gets it step by step, beside the same output.

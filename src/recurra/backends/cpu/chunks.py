@@ -38,8 +38,11 @@ def chunkwise_of(graph: Graph, given: Given) -> Chunkwise | None:
     return chunkwise(graph) if given.steps >= LEAST else None
 
 
-def run_chunkwise(run: Run, form: Chunkwise, weights: Weights, given: Given) -> Result:
+def run_chunkwise(run: Run, form: Chunkwise, weights: Weights, given: Given) -> Result | None:
     """Run a graph in its three parts, all steps of all rows; see `Backend.run`.
+
+    None if a read is not finite: products of sequences bring what a step writes to steps before
+    it, times 0, which is not 0 then. Only step by step does it stay where it belongs.
 
     Args:
         run: what runs a graph so.
@@ -53,6 +56,9 @@ def run_chunkwise(run: Run, form: Chunkwise, weights: Weights, given: Given) -> 
     shown = dict(zip(form.before.shown, values[1:], strict=True))
     known = products | {node: shown[name] for node, name in form.passed.items()}
     memory, read = _memory(run, form, known, states[form.memory], given)
+    with torch.no_grad():
+        if not all(torch.isfinite(value.sum()) for value in read.values()):
+            return None
     more = {**named, **shown, **read}
     found, after_after = _part(run, form.after, weights, given, states, more)
     last = {form.memory: memory, **after_before, **after_after}
