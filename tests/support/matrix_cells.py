@@ -65,6 +65,18 @@ def adding(p, x, M, h):
     return M, h
 
 
+@cell(state="M, N", output="y", shapes={"M": "H H", "N": "H H"})
+def chained(p, x, M, N):
+    """Two memories, one of which takes up what the other gives; a product of a product."""
+    k = p.W_k @ x
+    v = p.U_v @ k + p.b_v
+    M = 0.9 * M + outer(v, k)
+    r = M @ (p.W_q @ x)
+    N = 0.8 * N + outer(r, k)
+    y = tanh(N @ (v + p.b_q) + r)  # noqa: F841  (the output)
+    return M, N
+
+
 OWN = (fast_weights, scaled, mixed, constant_memory, constant_scalar)
 WITHOUT_FEEDBACK = (read_both_ways, adding)
 

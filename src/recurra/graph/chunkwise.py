@@ -169,7 +169,7 @@ class _Finder:
                 matrix = self._affine(left.args[0] if mirrored else left)
                 if matrix is None or matrix.outer not in (None, outer):
                     return None
-                found[node] = Read(node, f"read {len(found)}", matrix, mirrored, query)
+                found[node] = Read(node, self._name("read", len(found)), matrix, mirrored, query)
                 stack.append(query)
             else:
                 stack += node.args
@@ -188,7 +188,7 @@ class _Finder:
         products = {product.node: product.name for product in known}
         border = self._border(roots, {*given, *products})
         leaving = dict.fromkeys(v for v in [*values, *border] if v not in products)
-        passed = {node: f"passed {k}" for k, node in enumerate(leaving)}
+        passed = {node: self._name("passed", k) for k, node in enumerate(leaving)}
         after = self._part(
             others, roots, graph.shown, given | products | {n: passed[n] for n in border}
         )
@@ -204,10 +204,10 @@ class _Finder:
         found: dict[Expression, Product] = {}
         inside: set[Expression] = set()
         for node in reversed(self.graph.nodes):  # sums before their terms
-            product = self._product(node, f"product {len(found)}")
+            product = self._product(node, self._name("product", len(found)))
             if product is not None and node not in inside:
                 found[node] = product
-                inside.update(node.args)
+                inside.update(node.args if node.op == "add" else ())
         return tuple(found.values())
 
     def _product(self, node: Expression, name: str) -> Product | None:
@@ -227,6 +227,10 @@ class _Finder:
         is_input = self.varies[operand] is Variation.PARALLEL and vectors
         there = is_input and self._is_weight(weights)
         return Product(node, name, weights, operand, None) if there else None
+
+    def _name(self, what: str, number: int) -> str:
+        """Of an input between parts; a part may have a memory of its own, and parts."""
+        return f"{what} {number} of {self.memory.attribute}"
 
     def _is_weight(self, node: Expression) -> bool:
         return self.varies[node] is Variation.CONSTANT and bool(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from recurra.backends.backend import Given
 from recurra.backends.cpu.chunk_products import Seen, Written, run_chunk
+from recurra.backends.cpu.operands import part
 from recurra.backends.cpu.product import linear
 from recurra.backends.plan import Plan
 from recurra.backends.reference import execute
@@ -79,7 +80,8 @@ def _products(form: Chunkwise, weights: Weights, given: Given) -> dict[Expressio
             own.new_zeros(len(own)) if slot is None else values[slot].reshape(-1)
             for own, (*_, slot) in zip(rows, members, strict=True)
         ]
-        whole = linear(values[operand], torch.cat(rows), torch.cat(biases))
+        x = part(values[operand[0]], *operand[1:])
+        whole = linear(x, torch.cat(rows), torch.cat(biases))
         parts = whole.split([len(own) for own in rows], -1)
         found |= dict(zip((node for node, *_ in members), parts, strict=True))
     return found
@@ -89,8 +91,8 @@ _Members = list[tuple[Expression, int, int | None]]
 
 
 @lru_cache(maxsize=256)
-def _front(form: Chunkwise) -> tuple[Plan, list[tuple[int, _Members]]]:
-    """What is computed before: for each input its slot, and (product, weights, bias) that meet it.
+def _front(form: Chunkwise) -> tuple[Plan, list[tuple[tuple[int, int, int], _Members]]]:
+    """What is computed before: where each input is, and (product, weights, bias) that meet it.
 
     As weights are stored, so that those of one stack are taken from it in order.
     """
@@ -102,7 +104,7 @@ def _front(form: Chunkwise) -> tuple[Plan, list[tuple[int, _Members]]]:
         bias = None if own.bias is None else plan.given_to_step(own.bias)[0]
         member = (own.node, plan.given_to_step(own.weights)[0], bias)
         groups.setdefault(own.operand, []).append(member)
-    return plan, [(plan.given_to_step(x)[0], members) for x, members in groups.items()]
+    return plan, [(plan.given_to_step(x), members) for x, members in groups.items()]
 
 
 def _part(
