@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import recurra
 from recurra import Recurrent, cells
@@ -149,6 +150,15 @@ def test_threads_change_no_bit(cell: Cell) -> None:
         assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+def test_a_trace_asks_for_no_value(taken: list[int]) -> None:
+    layer = layer_with(MLSTM)
+    x, other = torch.randn(2, 9, 2, 4, dtype=torch.float64)
+    with running_on(Cpu(least=0)), torch.no_grad():
+        traced = make_fx(lambda x: layer(x)[0])(x)
+        assert not taken
+        torch.testing.assert_close(traced(other), layer(other)[0])
+
+
 @every
 def test_second_derivatives(cell: Cell) -> None:
     layer = layer_with(cell, 3, 2)
@@ -182,6 +192,19 @@ def test_who_looks_at_the_memory_sees_it_and_changes_no_bit() -> None:
     pairs = zip(recording.values.items(), expected.values.values(), strict=True)
     for (name, value), other in pairs:
         torch.testing.assert_close(value, other, rtol=1e-9, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize(("name", "value"), [("f", 0.0), ("m", 0.5), ("C", 0.25), ("v", 1.0)])
+def test_a_value_that_is_held(name: str, value: float) -> None:
+    layer, x = layer_with(MLSTM), torch.randn(12, 3, 4, dtype=torch.float64)
+    found = []
+    for backend in (Cpu(least=0), Reference()):
+        for steps in (None, [2, 5]):
+            with running_on(backend), torch.no_grad(), recurra.edit(layer, {name: value}, steps):
+                recording = recurra.record(layer, x)
+            found.append([recording.output[0], *recording.values.values()])
+    for mine, other in ((found[0], found[2]), (found[1], found[3])):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
 
 
 def test_no_step_of_the_memory_is_kept() -> None:

@@ -27,10 +27,11 @@ def transformed() -> bool:
     )
 
 
+def moded() -> bool:
+    """Whether a compiler or a mode of the dispatcher is there: tensors may have no values then."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+
+
 def observed() -> bool:
     """Whether a compiler, a mode of the dispatcher, or the profiler looks at operators."""
-    return (
-        torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._autograd._profiler_enabled()
-    )
+    return moded() or torch._C._autograd._profiler_enabled()

@@ -173,7 +173,10 @@ def _shown(
     where, number, position, members, own = source
     if where == "loop":
         return outputs[number]
-    found = part(values[number], position, members)
+    value = values[number]
+    if not isinstance(value, Tensor) or not value.dim():  # a scalar that an edit holds
+        return outputs[0].new_ones(1).mul(value).expand(*outputs[0].shape[:2], 1)
+    found = part(value, position, members)
     return found.expand(*outputs[0].shape[:2], *found.shape[-own:])
 
 

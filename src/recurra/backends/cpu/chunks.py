@@ -18,6 +18,7 @@ from recurra.backends.backend import Given
 from recurra.backends.cpu.chunk_products import Seen, Written, run_chunk
 from recurra.backends.cpu.operands import part
 from recurra.backends.cpu.product import linear
+from recurra.backends.observed import moded
 from recurra.backends.plan import Plan
 from recurra.backends.reference import execute
 from recurra.backends.weights import Weights
@@ -34,7 +35,7 @@ Run = Callable[[Graph, Weights, Given], Result]
 
 def chunkwise_of(graph: Graph, given: Given) -> Chunkwise | None:
     """The chunkwise form of a graph; None if it has none, or this call cannot or should not."""
-    if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+    if moded() or torch.is_autocast_enabled("cpu"):
         return None
     return chunkwise(graph) if given.steps >= LEAST else None
 
