@@ -18,7 +18,7 @@ from recurra.graph import Cell
 from recurra.graph.chunkwise import chunkwise
 from recurra.graph.rewrite import with_reset, with_zoneout
 from support.fused import everything, fused_on, layer_of, running_on
-from support.matrix_cells import OWN, WITHOUT_FEEDBACK, chained, sizes_of
+from support.matrix_cells import OWN, WITHOUT_FEEDBACK, chained, fading_by_itself, sizes_of
 
 MLSTM = cells.get("mlstm")
 CELLS = (MLSTM, *WITHOUT_FEEDBACK, chained)
@@ -66,8 +66,8 @@ def assert_close(mine: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 def test_which_steps_have_the_form() -> None:
-    fed_back = OWN[0]
-    assert chunkwise(fed_back.graph) is None
+    for fed_back in (OWN[0], fading_by_itself):
+        assert chunkwise(fed_back.graph) is None
     for cell in CELLS:
         assert chunkwise(cell.graph) is not None
         assert chunkwise(masked(cell.graph)) is not None
@@ -145,8 +145,8 @@ def test_the_memory_is_attention_over_what_was_written(taken: list[int]) -> None
 @every
 def test_threads_change_no_bit(cell: Cell) -> None:
     layer = layer_with(cell, 70, 33, dtype=torch.float32)
-    for rows in (1, 5):
-        one, two = fused_on((1, 2), layer, torch.randn(20, rows, 4))
+    for steps, rows in ((20, 1), (20, 5), (9, 1)):
+        one, two = fused_on((1, 2), layer, torch.randn(steps, rows, 4))
         assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 

@@ -15,10 +15,10 @@ from recurra.backends.cpu import Cpu, chunks
 from recurra.backends.reference import Reference
 from recurra.graph import Cell
 from support.fused import assert_same, everything, fused_on, layer_of, running_on
-from support.matrix_cells import OWN, WITHOUT_FEEDBACK, sizes_of
+from support.matrix_cells import OWN, WITHOUT_FEEDBACK, fading_by_itself, sizes_of
 from support.rooms import nan_filled
 
-CELLS = (*OWN, *WITHOUT_FEEDBACK, cells.get("mlstm"))
+CELLS = (*OWN, *WITHOUT_FEEDBACK, fading_by_itself, cells.get("mlstm"))
 every = pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.name)
 SHAPES = [(1, 1, 1, 1), (3, 2, 17, 5), (5, 3, 33, 63), (2, 2, 150, 140)]  # T, B, H, P
 OPTIONS: list[dict[str, Any]] = [

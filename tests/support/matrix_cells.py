@@ -77,6 +77,16 @@ def chained(p, x, M, N):
     return M, N
 
 
+@cell(state="M, m", output="y", shapes={"M": "H H", "m": ""})
+def fading_by_itself(p, x, M, m):
+    """How much is left follows from what was read: a feedback."""
+    k = p.W_k @ x
+    M = m * M / 2 + outer(p.W_v @ x, k)
+    y = M @ k
+    m = tanh(mean(y))
+    return M, m
+
+
 OWN = (fast_weights, scaled, mixed, constant_memory, constant_scalar)
 WITHOUT_FEEDBACK = (read_both_ways, adding)
 

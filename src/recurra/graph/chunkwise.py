@@ -136,7 +136,8 @@ class _Finder:
         values = [update.decay, update.rate, *update.outer.args]
         for read in reads:
             values += [read.query, read.matrix.decay, read.matrix.rate]
-        if any(value in self.follows or not self._is_there(value) for value in values):
+        # Some of them are new: what they are made of tells what they follow from.
+        if not self.follows.isdisjoint(walk(values)) or not all(map(self._is_there, values)):
             return None
         return self._divided(update, reads, [v for v in values if v.op != "constant"])
 

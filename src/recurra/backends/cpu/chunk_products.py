@@ -5,7 +5,7 @@ Sequences are (T, B, size); products are those of the steps of a row, for each r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -51,11 +51,18 @@ class Seen(NamedTuple):
 
 def run_chunk(written: Written, reads: Sequence[Seen]) -> tuple[Tensor, list[Tensor]]:
     """The memory after a chunk, (B, V, K), and what each read gives, (T, B, V)."""
-    given = [t for own in (written, *reads) for t in own]
-    if not fit(*given):
-        return _memory(written), [_plain(*read) for read in reads]
+    several: list[Written | Seen] = [written, *reads]
+    given = [t for own in several for t in own]
+    sequences = [t for own in several for t in own[:-1] if t is not None]
+    starts = [own.start for own in several if own.start is not None]
+    if (
+        not fit(*given)
+        or any(t.stride(-1) != 1 for t in sequences)
+        or not all(1 in t.stride()[1:] for t in starts)
+    ):
+        return _memory(*written), [_plain(*read) for read in reads]
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given):
-        return _memory(written), [_Read.apply(*read) for read in reads]
+        return _Write.apply(*written), [_Read.apply(*read) for read in reads]
     steps = RowSteps(written.column.transpose(0, 1))
     results = [_add_read(steps, *read) for read in reads]
     after = _add_memory(steps, written)
@@ -63,9 +70,8 @@ def run_chunk(written: Written, reads: Sequence[Seen]) -> tuple[Tensor, list[Ten
     return after, results
 
 
-def _memory(written: Written) -> Tensor:
+def _memory(column: Tensor, row: Tensor, left: Tensor, start: Tensor | None) -> Tensor:
     """The memory after a chunk by PyTorch, differentiable."""
-    column, row, left, start = written
     result = (column.transpose(0, 1) * left[:, 1:, None]).mT @ row.transpose(0, 1)
     return result if start is None else result + start * left[:, :1, None]
 
@@ -128,9 +134,59 @@ class _Read(torch.autograd.Function):
     def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
         given = Seen(*ctx.saved_tensors)
         if torch.is_grad_enabled() or vectorised((d,)) or not fit(*given):
-            return _plain_gradients(given, d)
-        d = memory.in_memory(d)
-        return _gradients(given, d if d.stride(-1) == 1 else d.contiguous())
+            return _plain_gradients(_plain, given, d)
+        return _gradients(given, _row_by_row(d))
+
+
+class _Write(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        ctx.save_for_backward(*given)
+        steps = RowSteps(given[0].transpose(0, 1))
+        result = _add_memory(steps, Written(*given))
+        steps.run()
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        given = Written(*ctx.saved_tensors)
+        if torch.is_grad_enabled() or vectorised((d,)) or not fit(*given):
+            return _plain_gradients(_memory, given, d)
+        return _gradients_of_memory(given, _row_by_row(d))
+
+
+def _row_by_row(d: Tensor) -> Tensor:
+    """With the numbers of a row side by side, one by one where a row has one."""
+    d = memory.in_memory(d)
+    return d if d.stride(-1) == 1 else d.clone(memory_format=torch.contiguous_format)
+
+
+def _gradients_of_memory(given: Written, d: Tensor) -> tuple[Tensor | None, ...]:
+    column, row, left, start = given
+    c, r, of_steps = column.transpose(0, 1), row.transpose(0, 1), left[:, 1:, None]
+    made = [memory.empty(t, *t.shape) for t in (column, row)]
+    d_column, d_row = (t.transpose(0, 1) for t in made)
+    steps = RowSteps(c)
+    faded = steps.times(c, of_steps, memory.empty(c, *c.shape))
+    steps.product(faded, d, d_row)
+    d_faded = steps.product(r, d.mT, memory.empty(c, *c.shape))
+    met = steps.times(d_faded, c, memory.empty(c, *c.shape))
+    sums = _sums(steps, met)
+    steps.times(d_faded, of_steps, d_column)
+    d_start, of_start = None, None
+    if start is not None:
+        d_start = steps.times(d, left[:, :1, None].expand(-1, d.shape[1], 1), d.clone())
+        met = steps.times(d, start.contiguous(), memory.empty(d, *d.shape))
+        of_start = _sums(steps, _sums(steps, met).mT)
+    steps.run()
+    first = sums.new_zeros(len(sums), 1) if of_start is None else of_start[..., 0]
+    return (*made, torch.cat((first, sums[..., 0]), 1), d_start)
+
+
+def _sums(steps: RowSteps, matrix: Tensor) -> Tensor:
+    """The sum of each row of a matrix (B, M, N), as (B, M, 1): one thread adds all of it."""
+    ones = matrix.new_ones(1, matrix.shape[2], 1).expand(len(matrix), -1, -1)
+    return steps.product(matrix, ones, memory.empty(matrix, *matrix.shape[:2], 1))
 
 
 def _gradients(given: Seen, d_result: Tensor) -> tuple[Tensor | None, ...]:
@@ -158,18 +214,20 @@ def _gradients(given: Seen, d_result: Tensor) -> tuple[Tensor | None, ...]:
         d_start = steps.product(faded.mT, q, memory.empty(q, *start.shape))
         steps.product(faded, start, d_query, begun=True)
         read = steps.product(q, start.mT, memory.empty(d, *d.shape))
+        sums = _sums(steps, steps.times(read, d, read))
     steps.run()
     if start is not None:
-        made[3][..., 0] = (d * read).sum(-1).transpose(0, 1)
+        made[3][..., 0] = sums[..., 0].transpose(0, 1)
     return (*made, d_start)
 
 
-def _plain_gradients(given: Seen, d: Tensor) -> tuple[Tensor | None, ...]:
+def _plain_gradients(
+    compute: Callable[..., Tensor], given: Sequence[Tensor | None], d: Tensor
+) -> tuple[Tensor | None, ...]:
     """By PyTorch's own operators: they are to be differentiated, or many are asked for at once."""
     many = vectorised((d,))
     with torch.enable_grad():
-        views = (t.view_as(t) if t is not None and t.requires_grad else t for t in given)
-        own = Seen(*views)  # type: ignore[arg-type]
+        own = [t.view_as(t) if t is not None and t.requires_grad else t for t in given]
         wanted = [t for t in own if t is not None and t.requires_grad]
-        found = iter(torch.autograd.grad(_plain(*own), wanted, d, create_graph=not many))
+        found = iter(torch.autograd.grad(compute(*own), wanted, d, create_graph=not many))
     return tuple(next(found) if t is not None and t.requires_grad else None for t in own)

@@ -48,6 +48,7 @@ class RowSteps:
         numbers, packed = _table(*forms, result.stride(1), int(begun), BITS[left.dtype])
         table = self._new(numbers, {"left": left, "right": right, "result": result}, FIELDS)
         bias = memory.zeros((right.shape[2],), left.dtype)
+        self._kept.append(bias)
         table[:, len(KIND) + FIELDS.index("bias")] = bias.data_ptr()
         self._packed = (max(self._packed[0], packed[0]), max(self._packed[1], packed[1]))
         self._work += left.numel() * right.shape[2]
@@ -123,6 +124,5 @@ def fit(*tensors: Tensor | None) -> bool:
         and t.dtype is given[0].dtype
         and t.numel()
         and memory.in_memory(t) is t
-        and 1 in t.stride()[-2:]
         for t in given
     )
