@@ -18,7 +18,14 @@ from recurra.graph import Cell
 from recurra.graph.chunkwise import chunkwise
 from recurra.graph.rewrite import with_reset, with_zoneout
 from support.fused import everything, fused_on, layer_of, running_on
-from support.matrix_cells import OWN, WITHOUT_FEEDBACK, chained, fading_by_itself, sizes_of
+from support.matrix_cells import (
+    OWN,
+    WITHOUT_FEEDBACK,
+    chained,
+    fading_by_itself,
+    parallel_mlstm,
+    sizes_of,
+)
 
 MLSTM = cells.get("mlstm")
 CELLS = (MLSTM, *WITHOUT_FEEDBACK, chained)
@@ -125,17 +132,8 @@ def test_the_memory_is_attention_over_what_was_written(taken: list[int]) -> None
     layer = Recurrent("mlstm", 5, width)
     for name in layer.weight_names:
         layer.set_weight(name, 0.5 * torch.randn_like(layer.weight(name)))
-    w = {name: layer.weight(name).double() for name in layer.weight_names}
     x = torch.randn(steps, rows, 5, dtype=torch.float64)
-    q, v = (x @ w[f"W_{a}"].T + w[f"b_{a}"] for a in "qv")
-    k = x @ w["W_k"].T / width**0.5 + w["b_k"]
-    f = torch.nn.functional.logsigmoid(x @ w["w_f"] + w["b_f"]).cumsum(0)
-    i = x @ w["w_i"] + w["b_i"]
-    decay = (f[:, None] - f[None] + i[None]).exp() * torch.ones(steps, steps).tril()[..., None]
-    scores = torch.einsum("tbp,sbp->tsb", q, k) * decay
-    divisor = scores.sum(1).abs().clamp(min=1)
-    o = (x @ w["W_o"].T + w["b_o"]).sigmoid()
-    expected = o * torch.einsum("tsb,sbh->tbh", scores, v) / divisor[..., None]
+    expected = parallel_mlstm(layer, x)
     with running_on(Cpu(least=0)), torch.no_grad():
         output, _ = layer(x.float())
     torch.testing.assert_close(output.double(), expected, rtol=2e-4, atol=2e-5)

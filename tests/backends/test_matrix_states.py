@@ -9,7 +9,7 @@ from recurra import Recurrent
 from recurra.graph import Cell, latex, text
 from recurra.graph.simplify import simplify
 from support.checks import check_backward, check_gradients, check_lengths, check_value, close
-from support.matrix_cells import OWN, fast_weights
+from support.matrix_cells import OWN, fast_weights, parallel_mlstm
 
 own = pytest.mark.parametrize("cell", OWN, ids=lambda cell: cell.name)
 
@@ -48,18 +48,8 @@ def test_the_matrix_memory_is_attention_over_what_was_written() -> None:
     layer = Recurrent("mlstm", 3, width, dtype=torch.float64)
     for name in layer.weight_names:
         layer.set_weight(name, torch.randn_like(layer.weight(name)))
-    w = {name: layer.weight(name) for name in layer.weight_names}
     x = torch.randn(steps, rows, 3, dtype=torch.float64)
-    q, v = (x @ w[f"W_{a}"].T + w[f"b_{a}"] for a in "qv")
-    k = x @ w["W_k"].T / width**0.5 + w["b_k"]
-    f = torch.nn.functional.logsigmoid(x @ w["w_f"] + w["b_f"]).cumsum(0)
-    i = x @ w["w_i"] + w["b_i"]
-    decay = (f[:, None] - f[None] + i[None]).exp() * torch.ones(steps, steps).tril()[..., None]
-    scores = torch.einsum("tbp,sbp->tsb", q, k) * decay
-    divisor = scores.sum(1).abs().clamp(min=1)
-    o = (x @ w["W_o"].T + w["b_o"]).sigmoid()
-    expected = o * torch.einsum("tsb,sbh->tbh", scores, v) / divisor[..., None]
-    close(layer(x)[0], expected)
+    close(layer(x)[0], parallel_mlstm(layer, x))
 
 
 @pytest.mark.parametrize(

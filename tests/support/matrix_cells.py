@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
+from recurra import Recurrent
 from recurra.graph import cell, mean, outer, sigmoid, sum, tanh, transpose, where
 
 
@@ -95,3 +99,22 @@ def sizes_of(cell_, p: int) -> dict[str, int]:
     """The sizes that a layer of such a cell takes beside H."""
     letters = {letter for _, shape in cell_.graph.leaf_shapes for letter in shape}
     return {"P": p} if "P" in letters else {}
+
+
+def parallel_mlstm(layer: Recurrent, x: Tensor) -> Tensor:
+    """The output of an mLSTM from zero, by the parallel form in the appendix of its paper.
+
+    Args:
+        layer: of one direction.
+        x: (T, B, I), float64.
+    """
+    w = {name: layer.weight(name).double() for name in layer.weight_names}
+    q, v = (x @ w[f"W_{a}"].T + w[f"b_{a}"] for a in "qv")
+    k = x @ w["W_k"].T / layer.hidden_size**0.5 + w["b_k"]
+    f = torch.nn.functional.logsigmoid(x @ w["w_f"] + w["b_f"]).cumsum(0)
+    i = x @ w["w_i"] + w["b_i"]
+    decay = (f[:, None] - f[None] + i[None]).exp() * torch.ones(len(x), len(x)).tril()[..., None]
+    scores = torch.einsum("tbp,sbp->tsb", q, k) * decay
+    divisor = scores.sum(1).abs().clamp(min=1)
+    o = (x @ w["W_o"].T + w["b_o"]).sigmoid()
+    return o * torch.einsum("tsb,sbh->tbh", scores, v) / divisor[..., None]
