@@ -55,6 +55,7 @@ def products() -> None:
     product.compiled(32)
     parts.in_turn()
     threads.team()
+    run()
 
 
 @pytest.fixture
@@ -119,7 +120,9 @@ def test_a_second_process_loads_what_the_first_compiled(place):
     written = {path.name: path.read_bytes() for path in place.iterdir()}
     second = ended(start())
     assert (int(first[0]), int(second[0])) == (len(written), 0)
-    assert len(written) == 4  # the graph, products, parts in turn, what members of a team call
+    # The graph and what it shares with others (sums of products, packing, the barrier); large
+    # products, parts in turn, what members of a team call.
+    assert len(written) == 7
     assert first[1:] == second[1:]
     assert {path.name: path.read_bytes() for path in place.iterdir()} == written
 
@@ -138,8 +141,9 @@ def test_no_folder_no_files(place, made, monkeypatch):
 
 def test_the_same_text_in_every_process(place):
     """The order of a set of expressions follows from addresses, which differ in each process."""
-    # Forward, backward, large products, sums, parts in turn, what members of a team call.
-    assert ended(start("lstm_layernorm", "trains"))[0] == "6"
+    # Forward, backward, the sums of products of each, packing, the barrier; large products, sums
+    # of rows, parts in turn, what members of a team call.
+    assert ended(start("lstm_layernorm", "trains"))[0] == "10"
     later = [start("lstm_layernorm", "trains") for _ in range(3)]
     assert [ended(process)[0] for process in later] == ["0", "0", "0"]
 
@@ -267,7 +271,7 @@ FULL = """
 import logging, resource, sys
 sys.argv = ["-c", "gru", "trains"]
 logging.basicConfig(format="%(message)s")
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 """
 
 

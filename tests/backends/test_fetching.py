@@ -22,12 +22,12 @@ def functions(size: int, backwards: bool, cell: str, name: str) -> list[str]:
     program = cut.backward.program if backwards else cut.forward
     sizes = {letter: size for shape in program.shapes.values() for letter in shape}
     kernel = Kernel(program, sizes, AVX512.form(32), AVX512.accumulators, backwards)
-    return [str(f) for f in kernel.module.functions if f.name.startswith(name)]
+    return [str(f) for f in kernel.complete().functions if f.name.startswith(name)]
 
 
 def fetching_products(size: int, backwards: bool, cell: str = "lstm") -> set[bool]:
     """For the products of a kernel's tiles, whether they fetch."""
-    products = functions(size, backwards, cell, "packed_")
+    products = functions(size, backwards, cell, "products_")
     return {"llvm.prefetch" in function for function in products}
 
 

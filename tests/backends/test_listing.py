@@ -22,7 +22,7 @@ def test_the_comments_name_the_equations():
     text = listing(cells.get("lstm").graph)
     assert re.search(r"; the loop over time.*\ntime:", text)
     assert re.search(r"; products of a tile of rows: 1\nproducts_1:", text)
-    assert re.search(r"; rows: 1, vectors of units: \d; sums of .*\ndefine", text)
+    assert re.search(r"; rows: at most \d, vectors of units: \d; sums of .*\ndefine", text)
     assert re.search(r"writes h, c\ndefine .*phase_0_64", text)
     for letter in "ifgo":
         assert f"U_{letter} @ h" in text

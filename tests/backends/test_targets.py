@@ -47,7 +47,7 @@ def ir_of(cell: str, target: Target, bits: int, size: int) -> list[str]:
     for program, backwards in ((cut.forward, False), (cut.backward.program, True)):
         sizes = {letter: size for shape in program.shapes.values() for letter in shape}
         kernel = Kernel(program, sizes, target.form(bits), target.accumulators, backwards)
-        texts.append(str(kernel.module))
+        texts.append(str(kernel.complete()))
     return texts
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cProfile
+import pstats
 import sys
 from types import SimpleNamespace
 
@@ -79,6 +81,13 @@ def test_another_profiler_goes_on() -> None:
         assert sys.getprofile() is watch
     finally:
         sys.setprofile(before)
+
+
+def test_a_cell_can_be_defined_while_cprofile_watches() -> None:
+    with cProfile.Profile() as profiler:
+        as_cell(lambda p, x, h: tanh(p.W_h @ x + p.U_h @ h))
+        sorted([2, 1])
+    assert "sorted" in str(list(pstats.Stats(profiler).stats))
 
 
 def test_another_mistake_of_the_cell_is_shown_as_it_is() -> None:

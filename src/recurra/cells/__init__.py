@@ -13,6 +13,7 @@ from recurra.errors import UnknownNameError
 from recurra.graph import Cell, as_cell
 
 
+@lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
     """The names of all published cells, in alphabetical order."""
     return tuple(sorted(module.name for module in iter_modules(__path__)))

@@ -161,8 +161,17 @@ def _call(
     except (TypeError, AttributeError) as error:
         raise CellError(f"{place(code, _line_of(error, code))}: {error}") from error
     finally:
-        sys.setprofile(before)
+        _profile_again(before)
     return returned, seen
+
+
+def _profile_again(profiler: Any) -> None:
+    """Give the profiler its place back; before Python 3.12 cProfile's is no function of Python."""
+    if profiler is None or callable(profiler):
+        sys.setprofile(profiler)
+    else:
+        sys.setprofile(None)
+        profiler.enable()
 
 
 def _line_of(error: Exception, code: CodeType) -> int:

@@ -13,6 +13,7 @@ from recurra.backends.cpu.kernel import Kernel
 from recurra.backends.cpu.product import linear
 from recurra.backends.cpu.program import StepProgram, forward_program, normal
 from recurra.backends.cpu.schedule import Schedule
+from recurra.backends.cpu.shared import code_of
 from recurra.backends.cpu.target import Code, host
 from recurra.backends.plan import Plan
 from recurra.graph import Expression, Graph
@@ -43,7 +44,9 @@ class Machine:
     def _code(self) -> Code:
         with self._lock:
             if self._made is None:
-                self._made = Code(self.text, self._target)
+                calls = self.kernel.calls.items()
+                called = {name: code_of(one, self._target) for name, one in calls}
+                self._made = Code(self.text, self._target, called)
             return self._made
 
     @cached_property

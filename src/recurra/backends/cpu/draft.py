@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import llvmlite.ir as ir
@@ -11,6 +11,7 @@ import llvmlite.ir as ir
 from recurra.backends.cpu.loops import VOID
 from recurra.backends.cpu.program import StepProgram
 from recurra.backends.cpu.schedule import Schedule
+from recurra.backends.cpu.shared import Shared, declared
 from recurra.backends.cpu.table import Table
 from recurra.backends.cpu.vectors import INT, POINTER, Format
 from recurra.graph import Expression
@@ -28,6 +29,7 @@ class Draft:
         schedule: the phases of the program.
         table: the one argument of the kernel.
         module: where functions go.
+        calls: the shared functions that it calls, by name.
     """
 
     program: StepProgram
@@ -36,6 +38,7 @@ class Draft:
     schedule: Schedule
     table: Table
     module: ir.Module
+    calls: dict[str, Shared] = field(default_factory=dict)
 
     def size(self, node: Expression) -> int:
         """Numbers of a row of a value."""
@@ -50,6 +53,11 @@ class Draft:
         function = ir.Function(self.module, ir.FunctionType(VOID, arguments), name)
         function.attributes.add("nounwind")
         return function
+
+    def shared(self, one: Shared) -> ir.Function:
+        """A function that is compiled apart."""
+        self.calls[one.name] = one
+        return declared(self.module, one)
 
     def part(self, name: str) -> Part:
         """A new part of a step."""

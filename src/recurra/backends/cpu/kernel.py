@@ -11,7 +11,7 @@ from functools import cached_property, partial
 
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.barrier import write_barrier
+from recurra.backends.cpu.barrier import Barrier
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import loop, smaller
 from recurra.backends.cpu.matrix_products import write_matrix_product, write_mirrored
@@ -19,6 +19,7 @@ from recurra.backends.cpu.matrix_writer import MatrixWriter
 from recurra.backends.cpu.program import StepProgram, unmirrored
 from recurra.backends.cpu.reductions import write_reduction
 from recurra.backends.cpu.schedule import Schedule
+from recurra.backends.cpu.shared import Shared, written
 from recurra.backends.cpu.sweep import Sweep, sweeps_of, write_packing
 from recurra.backends.cpu.table import Table
 from recurra.backends.cpu.tile_writer import TileWriter
@@ -67,7 +68,18 @@ class Kernel:
                 parts.append(_write_apart(self.draft, number, node))
                 self.apart[parts[-1].name] = number, node
             parts += [_writer(self.draft, number, sweep).write() for sweep in own]
-        self._write_share(self._steps(parts, write_barrier(self.module)))
+        self._write_share(self._steps(parts, self.draft.shared(Barrier())))
+
+    @property
+    def calls(self) -> Mapping[str, Shared]:
+        """The shared functions that its code calls, by name."""
+        return self.draft.calls
+
+    def complete(self) -> ir.Module:
+        """The module with the shared functions in it: all of the code in one text."""
+        for one in self.calls.values():
+            written(self.module, one)
+        return self.module
 
     @property
     def scratch(self) -> list[Expression]:

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 
 from recurra.backends.cpu.compiled import split
 from recurra.backends.cpu.kernel import Kernel
+from recurra.backends.cpu.packing import Packing
 from recurra.backends.cpu.program import StepProgram
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.target import Target, host
+from recurra.backends.cpu.tile_products import Factor, TileProducts
+from recurra.backends.cpu.tile_writer import factors_of
 from recurra.graph import Expression, Graph
 from recurra.graph.text import expression_text, text
 
@@ -91,12 +94,12 @@ class _Writer:
 
     def body(self) -> Iterator[str]:
         """The module, a comment before each function and block that has a meaning."""
-        for line in str(self.kernel.module).splitlines():
+        for line in str(self.kernel.complete()).splitlines():
             yield from self._comments(line)
             yield line
 
     def _comments(self, line: str) -> Iterator[str]:
-        function = re.match(r'define .*@"(\w+)"', line)
+        function = re.match(r'define .*@"([^"]+)"', line)
         if function:
             yield from (f"; {comment}" for comment in self._function(function[1]))
         elif label := re.match(r'"?(\w+)(?:\.\d+)?"?:$', line):
@@ -109,8 +112,11 @@ class _Writer:
     def _function(self, name: str) -> Iterator[str]:
         if name in _FUNCTIONS:
             yield _FUNCTIONS[name]
-        elif micro := re.fullmatch(r"(packed_\d+_\d+)_(\d+)x(\d+)", name):
-            yield f"rows: {micro[2]}, vectors of units: {micro[3]}; {self._sums(micro[1])}"
+        elif isinstance(one := self.kernel.calls.get(name), TileProducts):
+            sums = "; ".join(self._sums(one.factors))
+            yield f"rows: at most {one.rows}, vectors of units: {one.vectors}; {sums}"
+        elif isinstance(one, Packing):
+            yield "units of a matrix side by side, for each k"
         elif name in self.kernel.apart:
             number, node = self.kernel.apart[name]
             yield f"phase {number} of a step, from memory to memory: {self.named(node)}"
@@ -122,11 +128,12 @@ class _Writer:
                     units = phase[2] if sweep.form else f"{phase[2]} units"
                     yield f"phase {phase[1]} of a step, {what} {units}: writes {results}"
 
-    def _sums(self, key: str) -> str:
-        own = self.sweeps[key].accumulations
-        return "sums of " + ", ".join(
-            " + ".join(expression_text(p, self.names.get) for p in sum_.products) for sum_ in own
-        )
+    def _sums(self, factors: tuple[Factor, ...]) -> Iterator[str]:
+        """The sums of each sweep whose products are of this form."""
+        for sweep in self.kernel.sweeps:
+            if factors_of(self.kernel.draft, sweep) == factors:
+                own = [[self.named(p) for p in one.products] for one in sweep.accumulations]
+                yield "sums of " + ", ".join(map(" + ".join, own))
 
 
 def _of_kind(kernel: Kernel, program: StepProgram, kind: str) -> tuple[Expression, ...]:

@@ -13,8 +13,9 @@ import llvmlite.ir as ir
 
 from recurra.backends.cpu.left_side import LeftSide
 from recurra.backends.cpu.loops import loop, share, smaller
-from recurra.backends.cpu.packing import pack_function
+from recurra.backends.cpu.packing import Packing
 from recurra.backends.cpu.product_tiles import ProductTiles, Values, function
+from recurra.backends.cpu.shared import written
 from recurra.backends.cpu.tile import shape_of_tile
 from recurra.backends.cpu.vectors import INT, POINTER, Format, index
 
@@ -199,7 +200,7 @@ class Matmul:
 
     def _pack_vectors(self, b: ir.IRBuilder, at: Values, column: ir.Value, panel: ir.Value) -> None:
         """A panel, one vector of its columns after another."""
-        pack, lanes = pack_function(self.module, self.form), self.form.lanes
+        pack, lanes = written(self.module, Packing(self.form)), self.form.lanes
         vectors, _ = self._vectors(b, at, column)
 
         def vector(b: ir.IRBuilder, n: ir.Value) -> None:

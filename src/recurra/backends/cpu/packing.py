@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import llvmlite.ir as ir
 
-from recurra.backends.cpu.loops import VOID, loop
+from recurra.backends.cpu.loops import loop
 from recurra.backends.cpu.vectors import INT, POINTER, Format, Vectors, index
 
 
-def pack_function(module: ir.Module, form: Format) -> ir.Function:
-    """The function (to, to stride, from, unit stride, depth stride, depth, units).
+@dataclass(frozen=True)
+class Packing:
+    """The function of (to, to stride, from, unit stride, depth stride, depth, units).
 
     to[k * to stride + lane] = from[lane * unit stride + k * depth stride], 0 from `units` on. Fast
     where one of both strides is 1.
+
+    Attributes:
+        form: number format and lanes.
     """
-    name = f"pack_{form.name}"
-    if name in module.globals:
-        return module.globals[name]
-    kind = ir.FunctionType(VOID, [POINTER, INT, POINTER, INT, INT, INT, INT])
-    function = ir.Function(module, kind, name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    labels = ("to", "step", "source", "unit_stride", "depth_stride", "depth", "units")
-    for argument, label in zip(function.args, labels, strict=True):
-        argument.name = label
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    unit_stride, depth_stride, depth = function.args[3:6]
-    side_by_side = b.icmp_signed("==", unit_stride, index(1))
-    enough = b.icmp_signed(">=", depth, index(form.lanes))
-    along = b.and_(b.icmp_signed("==", depth_stride, index(1)), enough)
-    with b.if_else(side_by_side) as (copy, otherwise):
-        with copy:
-            _copy(b, form, function)
-        with otherwise, b.if_else(along) as (squares, rest):
-            with squares:
-                _transpose_all(b, form, function)
-            with rest:
-                _one_by_one(b, form, function)
-    b.ret_void()
-    return function
+
+    form: Format
+
+    @property
+    def name(self) -> str:
+        """With its format."""
+        return f"pack_{self.form.name}"
+
+    @property
+    def arguments(self) -> list[ir.Type]:
+        """Their types."""
+        return [POINTER, INT, POINTER, INT, INT, INT, INT]
+
+    def write(self, function: ir.Function) -> None:
+        """Its body."""
+        form = self.form
+        labels = ("to", "step", "source", "unit_stride", "depth_stride", "depth", "units")
+        for argument, label in zip(function.args, labels, strict=True):
+            argument.name = label
+        b = ir.IRBuilder(function.append_basic_block("entry"))
+        unit_stride, depth_stride, depth = function.args[3:6]
+        side_by_side = b.icmp_signed("==", unit_stride, index(1))
+        enough = b.icmp_signed(">=", depth, index(form.lanes))
+        along = b.and_(b.icmp_signed("==", depth_stride, index(1)), enough)
+        with b.if_else(side_by_side) as (copy, otherwise):
+            with copy:
+                _copy(b, form, function)
+            with otherwise, b.if_else(along) as (squares, rest):
+                with squares:
+                    _transpose_all(b, form, function)
+                with rest:
+                    _one_by_one(b, form, function)
+        b.ret_void()
 
 
 def _copy(b: ir.IRBuilder, form: Format, function: ir.Function) -> None:

@@ -16,8 +16,9 @@ import llvmlite.ir as ir
 import numpy as np
 
 from recurra.backends.cpu import threads
-from recurra.backends.cpu.barrier import write_barrier
+from recurra.backends.cpu.barrier import Barrier
 from recurra.backends.cpu.loops import VOID, loop, share, smaller
+from recurra.backends.cpu.shared import written
 from recurra.backends.cpu.target import Code, host, made_once
 from recurra.backends.cpu.vectors import INT, POINTER, index
 
@@ -83,7 +84,7 @@ def launch() -> Callable[[object, object], None]:
 def _code() -> Code:
     module = ir.Module("parts")
     fill = _write_fill(module)
-    _write_launch(module, fill, _write_turns(module, write_barrier(module)))
+    _write_launch(module, fill, _write_turns(module, written(module, Barrier())))
     _write_rows(module)
     return Code(str(module), host())
 

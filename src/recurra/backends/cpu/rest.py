@@ -61,18 +61,21 @@ def rest_of(draft: Draft, sweep: Sweep) -> Rest | None:
     return None
 
 
-def load_marks(clock: Clock, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
-    """The first marks at a place; the other lanes are those of units that rest."""
-    return v.load(place, count, fill=1.0 if clock.rests == 1 else 0.0)
+def load_marks(rests: int, v: Vectors, place: ir.Value, count: int | ir.Value) -> ir.Value:
+    """The first marks at a place; the other lanes are those of units that rest.
+
+    Args:
+        rests: see `Clock`.
+        v, place, count: see `Vectors.load`.
+    """
+    return v.load(place, count, fill=1.0 if rests == 1 else 0.0)
 
 
-def some_move(clock: Clock, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
+def some_move(rests: int, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
     """Whether a lane of these vectors of marks is that of a unit that moves."""
     zero = v.const(0.0)
     moving, *others = (
-        v.b.fcmp_ordered("==", each, zero)
-        if clock.rests == 1
-        else v.b.fcmp_unordered("!=", each, zero)
+        v.b.fcmp_ordered("==", each, zero) if rests == 1 else v.b.fcmp_unordered("!=", each, zero)
         for each in marks
     )
     for other in others:
@@ -84,10 +87,10 @@ def some_move(clock: Clock, v: Vectors, marks: Sequence[ir.Value]) -> ir.Value:
 def accumulate_moving(
     b: ir.IRBuilder,
     form: Format,
-    clock: Clock,
+    rests: int,
     marks: Sequence[ir.Value],
     starts: Sequence[ir.Value],
-    depth: int,
+    depth: ir.Value,
     packed: ir.Value,
     columns: int,
     sums: Mapping[Place, ir.Value],
@@ -99,19 +102,16 @@ def accumulate_moving(
         b, form, starts, packed, columns, sums: as of `accumulate`; numbers of a row stand side by
             side.
         ahead: see `fetching`.
-        clock: when units move.
+        rests: see `Clock`.
         marks: for each row, where its marks begin.
         depth: elements of a row, and marks.
     """
 
     def some(b: ir.IRBuilder, n: ir.Value, held: list[ir.Value]) -> list[ir.Value]:
         first, v = b.mul(n, index(form.lanes)), Vectors(b, form)
-        count = index(form.lanes)
-        if depth % form.lanes:
-            count = smaller(b, count, b.sub(index(depth), first))
+        count = smaller(b, index(form.lanes), b.sub(depth, first))
         places = [b.gep(mark, [first], source_etype=form.scalar) for mark in marks]
-        width = count if depth % form.lanes else form.lanes
-        moving = some_move(clock, v, [load_marks(clock, v, place, width) for place in places])
+        moving = some_move(rests, v, [load_marks(rests, v, place, count) for place in places])
         before = b.block
         with b.if_then(moving):
             there = [b.gep(start, [first], source_etype=form.scalar) for start in starts]
@@ -130,6 +130,6 @@ def accumulate_moving(
             total.add_incoming(value, end)
         return totals
 
-    vectors = -(-depth // form.lanes)
-    totals = carry(b, index(vectors), [*sums.values()], some, "moving")
+    vectors = b.udiv(b.add(depth, index(form.lanes - 1)), index(form.lanes))
+    totals = carry(b, vectors, [*sums.values()], some, "moving")
     return dict(zip(sums, totals, strict=True))

@@ -11,7 +11,7 @@ import llvmlite.ir as ir
 
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import loop, share
-from recurra.backends.cpu.packing import pack_function
+from recurra.backends.cpu.packing import Packing
 from recurra.backends.cpu.schedule import Accumulation, Phase
 from recurra.backends.cpu.tile import Tile, tile_for
 from recurra.backends.cpu.vectors import INT, POINTER, index
@@ -135,7 +135,7 @@ def _pack_block(
     j: ir.Value,
 ) -> None:
     """The weights of one block of units; the last of its vectors may be partial."""
-    form, pack = draft.form, pack_function(draft.module, draft.form)
+    form, pack = draft.form, draft.shared(Packing(draft.form))
     width = sweep.tile.vectors * form.lanes
     at = b.mul(j, index(sweep.columns(draft) * width))
     for operand, users in sweep.operands:

@@ -114,12 +114,18 @@ class Code:
     Args:
         text: LLVM IR.
         target: the processor.
+        called: the code of each function that it declares and has not.
     """
 
-    def __init__(self, text: str, target: Target) -> None:
-        code = cache.fetch((text, *target.identity), lambda: object_code(text, target))
-        machine = target.machine()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    def __init__(self, text: str, target: Target, called: Mapping[str, Code] | None = None) -> None:
+        called = called or {}
+        self.text, self._called = text, called
+        identity = (text, *(code.text for code in called.values()), *target.identity)
+        code = cache.fetch(identity, lambda: object_code(text, target))
+        frame = llvm.parse_assembly("".join(f'declare void @"{name}"()\n' for name in called))
+        self._engine = llvm.create_mcjit_compiler(frame, target.machine())
+        for name, other in called.items():
+            self._engine.add_global_mapping(frame.get_function(name), other.address(name))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
 

@@ -14,12 +14,13 @@ from recurra.backends.cpu.body import Body
 from recurra.backends.cpu.clocks import Clock, clock_of
 from recurra.backends.cpu.draft import Draft
 from recurra.backends.cpu.loops import carry, loop, share, smaller
-from recurra.backends.cpu.micro import accumulate, fetching, prefetch
+from recurra.backends.cpu.micro import prefetch
 from recurra.backends.cpu.places import Places
 from recurra.backends.cpu.program import is_count
-from recurra.backends.cpu.rest import accumulate_moving, load_marks, rest_of, some_move
+from recurra.backends.cpu.rest import load_marks, rest_of, some_move
 from recurra.backends.cpu.sweep import Sweep
-from recurra.backends.cpu.vectors import INT, POINTER, Vectors, index
+from recurra.backends.cpu.tile_products import Factor, TileProducts
+from recurra.backends.cpu.vectors import POINTER, Vectors, index
 from recurra.graph import Expression
 
 # The next block of packed weights is fetched while a block is computed where all of them are larger
@@ -47,9 +48,9 @@ class TileWriter:
         self.places = Places(draft, self.part)
         self.rest = rest_of(draft, sweep)
         self.clocks = {node: clock_of(draft.program, node) for node, _ in sweep.operands}
+        self.factors = factors_of(draft, sweep)
         self.ahead = self._fetches_ahead()
         self.needed = self._needed()
-        self._micros: dict[tuple[int, int], ir.Function] = {}
         self.buffer: ir.Value | None = None
         if sweep.accumulations:
             entry, count = self.part.entry, self.tile.rows * self._columns * self.tile.vectors
@@ -225,8 +226,8 @@ class TileWriter:
             for n in range(vectors):
                 unit = b.add(first, index(n * self.form.lanes))
                 place = b.gep(start, [unit], source_etype=self.form.scalar)
-                marks = load_marks(clock, v, place, self.form.lanes if n < full else partial)
-                total = b.or_(total, some_move(clock, v, [marks]))
+                marks = load_marks(clock.rests, v, place, self.form.lanes if n < full else partial)
+                total = b.or_(total, some_move(clock.rests, v, [marks]))
             return [total]
 
         none = ir.Constant(ir.IntType(1), 0)
@@ -255,25 +256,17 @@ class TileWriter:
         packed: ir.Value,
         ahead: ir.Value,
     ) -> None:
-        arguments = [self.buffer, packed, ahead]
+        arguments = [count, self.buffer, packed, ahead]
         for operand, _ in self.sweep.operands:
-            clock = self.clocks[operand]
-            for node in [operand] if clock is None else [operand, clock.mark]:
-                arguments += [self.places.pointer(b, node, row), self.places.stride(node)]
-        done = b.append_basic_block("products_done")
-        choose = b.switch(count, done)
-        for rows in range(1, self.tile.rows + 1):
-            with b.goto_block(case := b.append_basic_block(f"products_{rows}")):
-                b.call(self._micro(rows, vectors), arguments)
-                b.branch(done)
-            choose.add_case(index(rows), case)
-        b.position_at_end(done)
+            depth, clock = index(self.draft.size(operand)), self.clocks[operand]
+            arguments += [*self._rows_of(b, operand, row), depth]
+            arguments += [] if clock is None else self._rows_of(b, clock.mark, row)
+        products = TileProducts(self.form, self.tile.rows, vectors, self.factors, self.ahead)
+        b.call(self.draft.shared(products), arguments)
 
-    def _micro(self, rows: int, vectors: int) -> ir.Function:
-        """The products of a tile: (buffer, packed matrices, next block, operand, stride, ...)."""
-        if (rows, vectors) not in self._micros:
-            self._micros[rows, vectors] = _micro(self, rows, vectors)
-        return self._micros[rows, vectors]
+    def _rows_of(self, b: ir.IRBuilder, node: Expression, row: ir.Value) -> list[ir.Value]:
+        """Where a value of a row begins, and the stride to the next row."""
+        return [self.places.pointer(b, node, row), self.places.stride(node)]
 
     def _values(
         self,
@@ -306,42 +299,11 @@ class TileWriter:
         loop(b, index(0), count, 1, each_row, "tile_rows")
 
 
-def _micro(writer: TileWriter, rows: int, vectors: int) -> ir.Function:
-    draft, sweep, form = writer.draft, writer.sweep, writer.form
-    count = len(sweep.accumulations)
-    given = sum(1 if writer.clocks[node] is None else 2 for node, _ in sweep.operands)
-    arguments = [POINTER, POINTER, POINTER, *([POINTER, INT] * given)]
-    function = draft.function(f"{sweep.key}_{rows}x{vectors}", arguments)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    buffer, packed, ahead, *places = function.args
-    pairs = zip(places[::2], places[1::2], strict=True)
-    b = ir.IRBuilder(function.append_basic_block("entry"))
-    zero = ir.Constant(form.vector, [0.0] * form.lanes)
-    sums = {(m, a, v): zero for m in range(rows) for a in range(count) for v in range(vectors)}
-
-    def row_starts() -> list[ir.Value]:
-        start, stride = next(pairs)
-        return [
-            b.gep(start, [b.mul(index(m), stride)], source_etype=form.scalar) for m in range(rows)
-        ]
-
+def factors_of(draft: Draft, sweep: Sweep) -> tuple[Factor, ...]:
+    """What the matrices of a sweep are multiplied with."""
+    factors = []
     for operand, users in sweep.operands:
-        depth, clock, starts = draft.size(operand), writer.clocks[operand], row_starts()
-        columns = [(a, v) for a, _ in users for v in range(vectors)]
-        mine = {(m, n): sums[m, *columns[n]] for m in range(rows) for n in range(len(columns))}
-        weights = packed, len(columns), mine
-        line = ahead if writer.ahead else None
-        if clock is None:
-            also = None if line is None else fetching(line)
-            new = accumulate(b, form, starts, index(1), index(depth), *weights, also)
-        else:
-            new = accumulate_moving(b, form, clock, row_starts(), starts, depth, *weights, line)
-        sums |= {(m, *columns[n]): value for (m, n), value in new.items()}
-        packed = b.gep(packed, [index(depth * len(columns))], source_etype=form.vector)
-        ahead = b.gep(ahead, [index(64 * depth)], source_etype=ir.IntType(8))
-    for (m, a, v), value in sums.items():
-        place = b.gep(buffer, [index((m * count + a) * vectors + v)], source_etype=form.vector)
-        b.store(value, place, align=form.size)
-    b.ret_void()
-    return function
+        clock = clock_of(draft.program, operand)
+        sums = tuple(number for number, _ in users)
+        factors.append(Factor(sums, None if clock is None else clock.rests))
+    return tuple(factors)
