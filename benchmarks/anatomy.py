@@ -26,7 +26,7 @@ from recurra.backends.cpu.matmul import FIELDS
 from recurra.backends.cpu.sheet import Sheet
 from recurrence import large_product
 from shapes import SHAPES
-from timing import Effort, measure
+from timing import Effort, measure, settle
 
 USES = ("training", "inference")
 
@@ -87,6 +87,7 @@ def dissect(problem: Problem, effort: Effort) -> None:
     peaks: list[float] = []
     for _ in range(max(effort.least, 9)):
         peaks.append(large_product())
+        settle()
         function()
         with clock() as found:
             function()

@@ -89,7 +89,7 @@ def _calls(function: Function) -> tuple[int, bool]:
 
 
 def _sample(function: Function, calls: int, warm: bool) -> float:
-    _settle()
+    settle()
     if warm:
         function()
     start = time.perf_counter()
@@ -98,7 +98,7 @@ def _sample(function: Function, calls: int, warm: bool) -> float:
     return (time.perf_counter() - start) / calls
 
 
-def _settle() -> None:
+def settle() -> None:
     """Wait until no thread of this process has computed for a while: some rest between turns."""
     start, quiet = time.perf_counter(), 0
     while quiet < QUIET and time.perf_counter() - start < LONGEST_WAIT:
