@@ -21,10 +21,10 @@ import equations
 from entries import admit
 from flops import products as flops_of
 from problem import Problem
+from products import large_product
 from recurra.backends.cpu import threads
 from recurra.backends.cpu.matmul import FIELDS
 from recurra.backends.cpu.sheet import Sheet
-from recurrence import large_product
 from shapes import SHAPES
 from timing import Effort, measure, settle
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import peers
 from gate import RefusedError, check
+from limits import Limit, limit
 from problem import Problem
 from registry import Entry
 from shapes import SHAPES
@@ -36,10 +37,11 @@ class Row:
 
 @dataclass
 class Outcome:
-    """An entry and its rows."""
+    """An entry, its rows, and what it cannot be faster than."""
 
     entry: Entry
     rows: list[Row] = field(default_factory=list)
+    limit: Limit | None = None
 
 
 def run(entry: Entry, names: Iterable[str], effort: Effort) -> Outcome:
@@ -55,6 +57,9 @@ def run(entry: Entry, names: Iterable[str], effort: Effort) -> Outcome:
             functions[name] = function
     times = measure(functions, effort)
     ours = times["recurra"].median if "recurra" in times else None
+    if ours:
+        outcome.limit = limit(problem)
+        outcome.limit.ratio = outcome.limit.seconds / ours
     for row in outcome.rows:
         row.time = times.get(row.peer)
         row.ratio = row.time.median / ours if row.time and ours else None

@@ -8,15 +8,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from unittest.mock import patch
-
-import torch
 
 from entries import admit
 from flops import products as flops_of
 from problem import Problem
-from products import products
+from products import large_product
 from recurra.backends.cpu import threads
 from recurra.backends.cpu.sheet import Sheet
 from shapes import Shape
@@ -27,7 +24,6 @@ SHAPES = (
     Shape("ptb", 35, 20, 650, 650),
     Shape("wide", 50, 64, 512, 1024),
 )
-LARGE = 2048
 CALLS = 5  # that together last about as long as the large product
 
 
@@ -108,24 +104,6 @@ def _goes_on(rounds: int, start: float, effort: Effort) -> bool:
     if rounds < effort.least:
         return True
     return rounds < effort.most and time.perf_counter() - start < effort.seconds
-
-
-def large_product() -> float:
-    """GFLOP/s of a float32 product of two square matrices, by the fastest library at hand."""
-    left, right = _matrices()
-    found = []
-    for function in products().values():
-        settle()
-        start = time.perf_counter()
-        with torch.no_grad():
-            function(left, right)
-        found.append(2 * LARGE**3 / (time.perf_counter() - start) / 1e9)
-    return max(found)
-
-
-@cache
-def _matrices() -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.randn(LARGE, LARGE), torch.randn(LARGE, LARGE)
 
 
 @contextmanager

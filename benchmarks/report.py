@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from entries import Outcome, Row
+from limits import Limit
 from problem import USES
 from recurrence import Recurrence
 from shapes import SHAPES
 from shares import Share
+from timing import in_units
 
 FORMAT = 1
 
@@ -31,7 +33,15 @@ def entry_table(outcome: Outcome) -> str:
     """An entry: a line for each peer, its median, its quartiles, and how many times ours it is."""
     entry = outcome.entry
     lines = [f"\n{entry.cell}, {entry.use} ({USES[entry.use]}); {SHAPES[entry.shape]}"]
-    return "\n".join([*lines, *(_line(row) for row in outcome.rows)])
+    lines += [_line(row) for row in outcome.rows]
+    if outcome.limit is not None:
+        lines.append(_limit_line(outcome.limit))
+    return "\n".join(lines)
+
+
+def _limit_line(limit: Limit) -> str:
+    ratio = "" if limit.ratio is None else f"{limit.ratio:.2f} x"
+    return f"  {'(limit)':<16} {in_units(limit.seconds):<34} {ratio:>9}   {limit.what}"
 
 
 def _line(row: Row) -> str:
@@ -95,6 +105,7 @@ def as_json(
                 **outcome.entry._asdict(),
                 "sizes": {k: getattr(SHAPES[outcome.entry.shape], k) for k in "TBIH"},
                 "rows": [asdict(row) for row in outcome.rows],
+                "limit": None if outcome.limit is None else asdict(outcome.limit),
             }
             for outcome in outcomes
         ],

@@ -45,10 +45,21 @@ class Spread:
     calls: int
 
     def __str__(self) -> str:
-        unit, factor = ("ms", 1e3) if self.median >= 1e-3 else ("µs", 1e6)
-        scaled = [factor * seconds for seconds in (self.low, self.median, self.high)]
-        low, middle, high = (f"{s:.0f}" if s >= 100 else f"{s:#.3g}" for s in scaled)
+        unit, (low, middle, high) = _scaled(self.low, self.median, self.high)
         return f"{middle:>7} {unit}  ({low} .. {high})"
+
+
+def in_units(seconds: float) -> str:
+    """A time with its unit, as in a spread."""
+    unit, (number,) = _scaled(seconds)
+    return f"{number:>7} {unit}"
+
+
+def _scaled(*seconds: float) -> tuple[str, list[str]]:
+    """(unit, times in it): that of the time in the middle."""
+    unit, factor = ("ms", 1e3) if seconds[len(seconds) // 2] >= 1e-3 else ("µs", 1e6)
+    scaled = [factor * each for each in seconds]
+    return unit, [f"{s:.0f}" if s >= 100 else f"{s:#.3g}" for s in scaled]
 
 
 def spread(seconds: list[float], calls: int = 1) -> Spread:

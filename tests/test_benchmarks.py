@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ pytestmark = pytest.mark.usefixtures("benchmarks")
 @pytest.fixture
 def small(benchmarks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes that take no time, yet run in the fused kernels."""
+    import products
     import shapes
 
+    monkeypatch.setattr(products, "LARGE", 64)
     for name in shapes.SHAPES:
         steps, rows = (8, 1) if name.startswith("step") else (40, 8)
         monkeypatch.setitem(shapes.SHAPES, name, shapes.Shape(name, steps, rows, 5, 64))
@@ -47,7 +50,14 @@ def results(path: Path, *arguments: str) -> dict[str, Any]:
         ("mgu", "text", "training", {"recurra"}),
     ],
 )
-def test_an_entry(tmp_path: Path, cell: str, shape: str, use: str, peers: set[str]) -> None:
+def test_an_entry(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    cell: str,
+    shape: str,
+    use: str,
+    peers: set[str],
+) -> None:
     given = ["recurra-packed", "recurra-call", "torch", "torch-cell", "torch-bf16"]
     chosen = ["--cell", cell, "--shape", shape, "--use", use, "--peers", ",".join(given)]
     found = results(tmp_path / "found.json", *chosen)
@@ -71,6 +81,9 @@ def test_an_entry(tmp_path: Path, cell: str, shape: str, use: str, peers: set[st
         assert rows["recurra"]["ratio"] == 1
         other = rows.get("torch", rows["recurra"])
         assert other["ratio"] == other["time"]["median"] / rows["recurra"]["time"]["median"]
+        limit = entry["limit"]
+        assert limit["ratio"] == limit["seconds"] / rows["recurra"]["time"]["median"] > 0
+        assert f"(limit) {limit['ratio']:.2f} x {limit['what']}" in " ".join(printed(capsys))
 
 
 @pytest.mark.usefixtures("small")
@@ -151,6 +164,43 @@ def test_products_are_counted_as_by_hand() -> None:
     assert products(projection, sizes) == 2 * (4 * 7 * (5 + 3) + 3 * 7)
 
 
+def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The words on the terminal, without times."""
+    units = re.compile(r"\s[\d.]+ [mµ]s\s")
+    return units.sub(" ", capsys.readouterr().out).split()
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("use", ["inference", "training", "ragged-training"])
+def test_the_limit_of_products(monkeypatch: pytest.MonkeyPatch, use: str) -> None:
+    import limits
+    from problem import Problem
+    from shapes import SHAPES
+
+    monkeypatch.setattr(limits, "large_product", lambda: 2.0)  # GFLOP/s
+    problem = Problem("lstm", SHAPES["text"], use)  # I 5, H 64
+    steps = problem.lengths.sum().item() if "ragged" in use else 40 * 8
+    flops = 2 * 4 * 64 * (5 + 64) * steps * (3 if "training" in use else 1)
+    found = limits.limit(problem)
+    assert found.seconds == pytest.approx(flops / 2e9)
+    assert found.what == "all products at the peak, 2 GFLOP/s"
+
+
+@pytest.mark.usefixtures("small")
+def test_the_limit_of_a_step() -> None:
+    """All weights, read once."""
+    import limits
+    from problem import Problem
+    from shapes import SHAPES
+
+    problem = Problem("lstm", SHAPES["step-128"], "step")
+    found = limits.limit(problem)
+    speed = re.fullmatch(r"one vector times all weights, (\d+) GB/s", found.what)
+    assert speed is not None
+    numbers = 4 * 64 * (5 + 64) + 2 * 4 * 64
+    assert int(speed[1]) == pytest.approx(4 * numbers / found.seconds / 1e9, rel=0.1, abs=1)
+
+
 def test_quartiles() -> None:
     from timing import spread
 
@@ -166,7 +216,6 @@ def test_the_other_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     shape = shapes.SHAPES["text"]
     monkeypatch.setattr(recurrence, "SHAPES", (shape,))
-    monkeypatch.setattr(recurrence, "LARGE", 64)
     monkeypatch.setattr(shares, "TABLE", shape)
     chosen = ["--tables", "recurrence,cells", "--cell", "lstm"]
     found = results(tmp_path / "found.json", *chosen)
