@@ -1,7 +1,9 @@
-"""What an entry cannot be faster than, by this machine: its products at the peak, or its weights.
+"""What an entry cannot be faster than, by this machine: its products at the peak.
 
 Beside its products a layer has its gates, and Python: the distance to the limit is what is left to
-gain. A peer that takes 1.2 times the limit cannot be beaten by more than 1.2 times.
+gain. A peer that takes 1.2 times the limit cannot be beaten by more than 1.2 times. A single step
+reads all weights for one vector; what the fastest library takes for that is no bound, but stands
+for one.
 """
 
 from __future__ import annotations
