@@ -25,6 +25,7 @@ from products import large_product
 from recurra.backends.cpu import threads
 from recurra.backends.cpu.matmul import FIELDS
 from recurra.backends.cpu.sheet import Sheet
+from run import count
 from shapes import SHAPES
 from timing import Effort, measure, settle
 
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--cell", default="lstm", choices=equations.names(), metavar="CELL")
     parser.add_argument("--shape", default="text", choices=tuple(SHAPES))
     parser.add_argument("--use", default="training", choices=USES)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=count, default=2)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     dissect(Problem(options.cell, SHAPES[options.shape], options.use), Effort(seconds=2.0))

@@ -37,7 +37,7 @@ class Row:
 
 @dataclass
 class Outcome:
-    """An entry, its rows, and what it cannot be faster than."""
+    """An entry, its rows, and what they are measured against."""
 
     entry: Entry
     rows: list[Row] = field(default_factory=list)

@@ -18,12 +18,13 @@ from problem import Problem
 from products import Product, large_product, products
 from timing import Effort, measure
 
+_peaks: list[float] = []  # of this run: what disturbs a product makes it slower, never faster
 BACKWARD = 2  # products of the backward direction for each of the forward one
 
 
 @dataclass
 class Limit:
-    """The least time of an entry.
+    """What an entry is measured against.
 
     Attributes:
         seconds: of one call.
@@ -45,7 +46,8 @@ def _of_products(problem: Problem) -> Limit:
     layer = problem.layer
     step = flops_of(layer.graph, {"I": problem.shape.I, **layer.sizes})
     flops = step * int(problem.lengths.sum()) * (1 + BACKWARD * problem.training)
-    peak = large_product()
+    _peaks.append(large_product())
+    peak = max(_peaks)
     return Limit(flops / peak / 1e9, f"all products at the peak, {peak:.0f} GFLOP/s")
 
 

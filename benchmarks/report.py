@@ -17,7 +17,7 @@ from shapes import SHAPES
 from shares import Share
 from timing import in_units
 
-FORMAT = 1
+FORMAT = 2
 
 
 def heading(machine: Mapping[str, Any], versions: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ python benchmarks/run.py [--quick] [--cell lstm,gru] [--shape text] [--use train
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
@@ -45,11 +46,11 @@ def parser() -> argparse.ArgumentParser:
             f"--{name}", type=_names(known), default=[], help=f"of {', '.join(known)}"
         )
     made.add_argument("--quick", action="store_true", help="a short list, in one minute")
-    made.add_argument("--threads", type=_count, default=2)
-    made.add_argument("--rounds", type=_count, default=5, help="at least, of each entry")
-    made.add_argument("--seconds", type=float, help="of an entry, after the least rounds")
-    made.add_argument("--minutes", type=float, help="of the run: what comes later is left out")
-    made.add_argument("--json", type=Path, metavar="FILE", help="write all results there")
+    made.add_argument("--threads", type=count, default=2)
+    made.add_argument("--rounds", type=count, default=5, help="at least, of each entry")
+    made.add_argument("--seconds", type=_positive, help="of an entry, after the least rounds")
+    made.add_argument("--minutes", type=_positive, help="of the run: what comes later is left out")
+    made.add_argument("--json", type=_file, metavar="FILE", help="write all results there")
     return made
 
 
@@ -64,10 +65,33 @@ def _names(known: tuple[str, ...]) -> Callable[[str], list[str]]:
     return names
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number from 1."""
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
     return int(text)
+
+
+def _positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
+def _file(text: str) -> Path:
+    """Where results can be written: it is asked before, not after, all of them are measured."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(path.parent)!r}")
+    if not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"the folder {str(path.parent)!r} cannot be written")
+    return path
 
 
 class Run:
@@ -165,7 +189,7 @@ def chosen_tables(options: argparse.Namespace) -> Sequence[str]:
 def same_threads(arguments: Sequence[str]) -> int:
     """The number of threads, given to libraries that read it when they are imported."""
     early = argparse.ArgumentParser(add_help=False)
-    early.add_argument("--threads", type=_count, default=2)
+    early.add_argument("--threads", type=count, default=2)
     threads: int = early.parse_known_args(arguments)[0].threads
     os.environ["NPROC"] = str(threads)  # the pool of XLA
     if threads == 1:

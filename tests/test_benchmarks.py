@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -177,6 +178,7 @@ def test_the_limit_of_products(monkeypatch: pytest.MonkeyPatch, use: str) -> Non
     from problem import Problem
     from shapes import SHAPES
 
+    monkeypatch.setattr(limits, "_peaks", [])
     monkeypatch.setattr(limits, "large_product", lambda: 2.0)  # GFLOP/s
     problem = Problem("lstm", SHAPES["text"], use)  # I 5, H 64
     steps = problem.lengths.sum().item() if "ragged" in use else 40 * 8
@@ -199,6 +201,47 @@ def test_the_limit_of_a_step() -> None:
     assert speed is not None
     numbers = 4 * 64 * (5 + 64) + 2 * 4 * 64
     assert int(speed[1]) == pytest.approx(4 * numbers / found.seconds / 1e9, rel=0.1, abs=1)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "found.json"
+    chosen = ["--cell", "lstm", "--shape", "text", "--use", "inference", "--peers", "torch"]
+    (entry,) = results(path, *chosen)["entries"]
+    table = tool("speed_table")
+    capsys.readouterr()
+    table.main([str(path)])
+    *_, line = capsys.readouterr().out.splitlines()
+    ours, theirs = (row["time"]["median"] for row in entry["rows"])
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:3] == ["lstm", "40, 8, 5, 64", "inference"]
+    assert cells[4] == "torch"
+    assert float(cells[3]) == pytest.approx(1e3 * ours, rel=0.01)
+    assert float(cells[5]) == pytest.approx(1e3 * theirs, rel=0.01)
+    assert float(cells[6]) == pytest.approx(theirs / ours, abs=0.006)
+    assert float(cells[7]) == pytest.approx(entry["limit"]["ratio"], abs=0.006)
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", '{"entries": [{}]}'])
+def test_no_table_of_what_is_no_run(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "found.json"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"found\.json"):
+        tool("speed_table").main([str(path)])
+    with pytest.raises(SystemExit, match="which files"):
+        tool("speed_table").main([])
+
+
+def tool(name: str) -> Any:
+    """A program of the folder tools."""
+    place = Path(__file__).parent.parent / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_quartiles() -> None:
@@ -269,6 +312,10 @@ def test_what_is_chosen() -> None:
         ["--shape", "text", "--use", "step"],
         ["--threads", "0"],
         ["--rounds", "many"],
+        ["--seconds", "0"],
+        ["--minutes", "nan"],
+        ["--json", "/no such folder/found.json"],
+        ["--json", "/"],
     ],
 )
 def test_a_mistake_is_told_without_a_traceback(

@@ -43,6 +43,21 @@ def _milliseconds(seconds: float) -> str:
     return f"{1e3 * seconds:#.3g}".rstrip(".")
 
 
+def main(names: list[str]) -> None:
+    """Print the table of these files."""
+    if not names:
+        sys.exit("which files? Name what benchmarks/run.py --json wrote")
+    found = []
+    for name in names:
+        try:
+            found.append(json.loads(Path(name).read_text(encoding="utf-8")))
+            list(table(found[-1:]))
+        except OSError as error:
+            sys.exit(f"{name}: {error.strerror}")
+        except (ValueError, KeyError, TypeError):
+            sys.exit(f"{name} is no file of benchmarks/run.py --json, or one of an older format")
+    print("\n".join(table(found)))
+
+
 if __name__ == "__main__":
-    documents = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
-    print("\n".join(table(documents)))
+    main(sys.argv[1:])

@@ -21,7 +21,7 @@ def test_llvm_reads_every_listing(name):
 def test_the_comments_name_the_equations():
     text = listing(cells.get("lstm").graph)
     assert re.search(r"; the loop over time.*\ntime:", text)
-    assert re.search(r"; products of a tile of rows: 1\nproducts_1:", text)
+    assert re.search(r"; products of a tile, its number of rows: 1\nproducts_1:", text)
     assert re.search(r"; rows: at most \d, vectors of units: \d; sums of .*\ndefine", text)
     assert re.search(r"writes h, c\ndefine .*phase_0_64", text)
     for letter in "ifgo":

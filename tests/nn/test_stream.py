@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -340,3 +343,17 @@ def test_refusals(backend):
     layer.float()
     with pytest.raises(UsageError, match=r"the layer is torch.float32 on cpu now.*make a new one"):
         stream.step(x)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_copy_is_refused_and_the_state_goes_on_elsewhere(backend, copied):
+    layer, x = Recurrent("gru", I, H), torch.randn(4, B, I)
+    stream = layer.stream(B)
+    for step in x[:2]:
+        stream.step(step)
+    with pytest.raises(UsageError, match="Keep stream.state"):
+        copied(stream)
+    other = layer.stream(B)
+    other.state = stream.state
+    for step in x[2:]:
+        assert torch.equal(other.step(step), stream.step(step))

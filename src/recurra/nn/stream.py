@@ -151,6 +151,13 @@ class Stream:
         ]
         self._steps.start(mixed)
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "a stream holds addresses of the memory of its layer, and can be neither copied nor "
+            "saved. Keep stream.state; another stream, layer.stream(batch), goes on there once "
+            "its state is set to it."
+        )
+
     def _rows(self, rows: Tensor | Iterable[int]) -> Tensor:
         """(B, 1) bool."""
         try:

@@ -33,6 +33,7 @@ class Barrier:
     def write(self, function: ir.Function) -> None:
         """Its body."""
         arrived, give_way, team = function.args
+        arrived.name, give_way.name, team.name = "arrived", "yield", "team"
         b = ir.IRBuilder(function.append_basic_block("entry"))
         count = b.inttoptr(arrived, INT.as_pointer())
         over = b.gep(count, [index(1)])

@@ -56,7 +56,7 @@ class Draft:
 
     def shared(self, one: Shared) -> ir.Function:
         """A function that is compiled apart."""
-        self.calls[one.name] = one
+        assert self.calls.setdefault(one.name, one) == one, "two functions of one name"
         return declared(self.module, one)
 
     def part(self, name: str) -> Part:

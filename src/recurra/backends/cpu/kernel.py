@@ -113,6 +113,9 @@ class Kernel:
         function = self.draft.function("steps", [POINTER, *[INT] * 4])
         function.linkage = "internal"
         table, low, high, me, team = function.args
+        labels = ("table", "low", "high", "me", "team")
+        for argument, label in zip(function.args, labels, strict=True):
+            argument.name = label
         b = ir.IRBuilder(function.append_basic_block("entry"))
         steps = self.table.load(b, table, "steps")
         counts = b.inttoptr(self.table.load(b, table, "counts"), POINTER)
@@ -136,6 +139,7 @@ class Kernel:
         """What falls to one member of a team: all rows but some units, or some of the rows."""
         function = self.draft.function("share", [POINTER, INT, INT])
         table, me, team = function.args
+        table.name, me.name, team.name = "table", "me", "team"
         b = ir.IRBuilder(function.append_basic_block("entry"))
         rows = self.table.load(b, table, "rows")
         by_units = b.icmp_signed("!=", self.table.load(b, table, "by_units"), index(0))

@@ -105,7 +105,7 @@ class _Writer:
         elif label := re.match(r'"?(\w+)(?:\.\d+)?"?:$', line):
             case = re.fullmatch(r"products_(\d+)", label[1])
             if case:
-                yield f"  ; products of a tile of rows: {case[1]}"
+                yield f"  ; products of a tile, its number of rows: {case[1]}"
             elif label[1] in _BLOCKS:
                 yield f"  ; {_BLOCKS[label[1]]}"
 

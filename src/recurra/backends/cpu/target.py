@@ -15,8 +15,9 @@ from recurra.backends.cpu import cache
 from recurra.backends.cpu.vectors import Format
 
 _PASSES = {"speed_level": 2, "loop_unrolling": False}
-_T = TypeVar("_T")
 _EMISSION = 3  # LLVM's level of effort
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from recurra.backends.cpu.micro import accumulate, fetching
 from recurra.backends.cpu.rest import accumulate_moving
 from recurra.backends.cpu.vectors import INT, POINTER, Format, index
 
-_LABELS = ("rows", "buffer", "packed", "ahead")
-
 
 @dataclass(frozen=True)
 class Factor:
@@ -62,15 +60,19 @@ class TileProducts:
     @property
     def arguments(self) -> list[ir.Type]:
         """Their types."""
-        given: list[ir.Type] = [INT, POINTER, POINTER, POINTER]
-        for factor in self.factors:
-            given += [POINTER, INT, INT]
-            given += [] if factor.rests is None else [POINTER, INT]
-        return given
+        return [kind for _, kind in self._signature()]
+
+    def _signature(self) -> list[tuple[str, ir.Type]]:
+        found = [("rows", INT), *((name, POINTER) for name in ("buffer", "packed", "ahead"))]
+        for n, factor in enumerate(self.factors):
+            found += [(f"operand_{n}", POINTER), (f"stride_{n}", INT), (f"depth_{n}", INT)]
+            if factor.rests is not None:
+                found += [(f"marks_{n}", POINTER), (f"marks_stride_{n}", INT)]
+        return found
 
     def write(self, function: ir.Function) -> None:
         """Its body: a piece of code for each number of rows."""
-        for argument, label in zip(function.args, _LABELS, strict=False):
+        for argument, (label, _) in zip(function.args, self._signature(), strict=True):
             argument.name = label
         b = ir.IRBuilder(function.append_basic_block("entry"))
         done = b.append_basic_block("products_done")
