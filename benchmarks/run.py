@@ -104,7 +104,7 @@ class Run:
         seconds = options.seconds or (0.5 if options.quick else 1.5)
         self.effort = Effort(max(options.rounds, 2), seconds)
         self.short = Effort(max(options.rounds, 2), seconds / 4)
-        minutes = options.minutes or (0.75 if options.quick else 9.0)
+        minutes = options.minutes or (0.85 if options.quick else 9.0)
         self.seconds = 60 * minutes
         self.outcomes: list[Outcome] = []
         self.shares: list[Share] = []
@@ -156,7 +156,7 @@ class Run:
         import report
 
         print(report.RECURRENCE_HEAD)
-        chosen = self.options.cell or ["lstm", "gru"]
+        chosen = self.options.cell or ["lstm", "gru"][: 1 if self.options.quick else None]
         shapes = recurrence.SHAPES[: 1 if self.options.quick else None]
         for found in recurrence.run(chosen, self.short, shapes):
             self.kernels.append(found)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 Function = Callable[[], object]
 
-SAMPLE = 0.02  # seconds that one sample lasts at least: calls follow one another as in use
+SAMPLE = 0.01  # seconds that one sample lasts at least: calls follow one another as in use
 LONGEST_WAIT = 0.25  # seconds before a sample, for the idle threads of another library to sleep
 QUIET = 10  # looks of 2 ms without work, one after another
 SHORT = 0.05  # seconds: a call shorter than this runs once uncounted, to wake its own threads
