@@ -58,8 +58,7 @@ def run(entry: Entry, names: Iterable[str], effort: Effort) -> Outcome:
     times = measure(functions, effort)
     ours = times["recurra"].median if "recurra" in times else None
     if ours:
-        outcome.limit = limit(problem)
-        outcome.limit.ratio = outcome.limit.seconds / ours
+        outcome.limit = limit(problem, ours)
     for row in outcome.rows:
         row.time = times.get(row.peer)
         row.ratio = row.time.median / ours if row.time and ours else None

@@ -9,7 +9,7 @@ for one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import torch
 
@@ -18,8 +18,6 @@ from problem import Problem
 from products import Product, large_product, products
 from timing import Effort, measure
 
-PEAKS = 3  # measured in a run: what disturbs a product makes it slower, never faster
-_peaks: list[float] = []
 BACKWARD = 2  # products of the backward direction for each of the forward one
 
 
@@ -35,25 +33,29 @@ class Limit:
 
     seconds: float
     what: str
-    ratio: float | None = None
+    ratio: float
 
 
-def limit(problem: Problem) -> Limit:
-    """The limit of an entry, measured now."""
-    return _of_step(problem) if problem.use == "step" else _of_products(problem)
+def limit(problem: Problem, ours: float) -> Limit:
+    """The limit of an entry for which we take so many seconds."""
+    seconds, what = (_of_step if problem.use == "step" else _of_products)(problem)
+    return Limit(seconds, what, seconds / ours)
 
 
-def _of_products(problem: Problem) -> Limit:
+@cache
+def peak() -> float:
+    """GFLOP/s of the best of three large products: what disturbs one makes it slower."""
+    return max(large_product() for _ in range(3))
+
+
+def _of_products(problem: Problem) -> tuple[float, str]:
     layer = problem.layer
     step = flops_of(layer.graph, {"I": problem.shape.I, **layer.sizes})
     flops = step * int(problem.lengths.sum()) * (1 + BACKWARD * problem.training)
-    if len(_peaks) < PEAKS:
-        _peaks.append(large_product())
-    peak = max(_peaks)
-    return Limit(flops / peak / 1e9, f"all products at the peak, {peak:.0f} GFLOP/s")
+    return flops / peak() / 1e9, f"all products at the peak, {peak():.0f} GFLOP/s"
 
 
-def _of_step(problem: Problem) -> Limit:
+def _of_step(problem: Problem) -> tuple[float, str]:
     """One vector meets all weights: the fastest library says how fast they can be read."""
     numbers = sum(weight.numel() for weight in problem.weights.values())
     depth = problem.shape.I + problem.shape.H
@@ -66,5 +68,4 @@ def _of_step(problem: Problem) -> Limit:
     functions = {name: partial(called, function) for name, function in products().items()}
     times = measure(functions, Effort(5, 0.2))
     least = min(spread.median for spread in times.values())
-    what = f"one vector times all weights, {4 * numbers / least / 1e9:.0f} GB/s"
-    return Limit(least, what)
+    return least, f"one vector times all weights, {4 * numbers / least / 1e9:.0f} GB/s"

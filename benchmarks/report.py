@@ -40,7 +40,7 @@ def entry_table(outcome: Outcome) -> str:
 
 
 def _limit_line(limit: Limit) -> str:
-    ratio = "" if limit.ratio is None else f"{limit.ratio:.2f} x"
+    ratio = f"{limit.ratio:.2f} x"
     return f"  {'(limit)':<16} {in_units(limit.seconds):<34} {ratio:>9}   {limit.what}"
 
 

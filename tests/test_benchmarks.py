@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
+from support.tools import loaded
 
 pytestmark = pytest.mark.usefixtures("benchmarks")
 
@@ -178,13 +179,13 @@ def test_the_limit_of_products(monkeypatch: pytest.MonkeyPatch, use: str) -> Non
     from problem import Problem
     from shapes import SHAPES
 
-    monkeypatch.setattr(limits, "_peaks", [])
-    monkeypatch.setattr(limits, "large_product", lambda: 2.0)  # GFLOP/s
+    monkeypatch.setattr(limits, "peak", lambda: 2.0)  # GFLOP/s
     problem = Problem("lstm", SHAPES["text"], use)  # I 5, H 64
     steps = problem.lengths.sum().item() if "ragged" in use else 40 * 8
     flops = 2 * 4 * 64 * (5 + 64) * steps * (3 if "training" in use else 1)
-    found = limits.limit(problem)
+    found = limits.limit(problem, ours=0.5)
     assert found.seconds == pytest.approx(flops / 2e9)
+    assert found.ratio == found.seconds / 0.5
     assert found.what == "all products at the peak, 2 GFLOP/s"
 
 
@@ -196,7 +197,7 @@ def test_the_limit_of_a_step() -> None:
     from shapes import SHAPES
 
     problem = Problem("lstm", SHAPES["step-128"], "step")
-    found = limits.limit(problem)
+    found = limits.limit(problem, ours=1.0)
     speed = re.fullmatch(r"one vector times all weights, (\d+) GB/s", found.what)
     assert speed is not None
     numbers = 4 * 64 * (5 + 64) + 2 * 4 * 64
@@ -208,7 +209,7 @@ def test_a_table_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     path = tmp_path / "found.json"
     chosen = ["--cell", "lstm", "--shape", "text", "--use", "inference", "--peers", "torch"]
     (entry,) = results(path, *chosen)["entries"]
-    table = tool("speed_table")
+    table = loaded("speed_table")
     capsys.readouterr()
     table.main([str(path)])
     *_, line = capsys.readouterr().out.splitlines()
@@ -228,20 +229,9 @@ def test_no_table_of_what_is_no_run(tmp_path: Path, content: str | None) -> None
     if content is not None:
         path.write_text(content, encoding="utf-8")
     with pytest.raises(SystemExit, match=r"found\.json"):
-        tool("speed_table").main([str(path)])
+        loaded("speed_table").main([str(path)])
     with pytest.raises(SystemExit, match="which files"):
-        tool("speed_table").main([])
-
-
-def tool(name: str) -> Any:
-    """A program of the folder tools."""
-    place = Path(__file__).parent.parent / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, place)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        loaded("speed_table").main([])
 
 
 def test_quartiles() -> None:

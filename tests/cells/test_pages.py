@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -10,19 +9,11 @@ from types import ModuleType
 import pytest
 
 from recurra import cells
+from support.tools import loaded
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "docs" / "cells"
 REMEDY = "run `python tools/cell_pages.py`"
-
-
-def loaded(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from recurra.backends.cpu.program import StepProgram
 from recurra.backends.cpu.sweep import Sweep
 from recurra.backends.cpu.target import Target, host
 from recurra.backends.cpu.tile_products import Factor, TileProducts
-from recurra.backends.cpu.tile_writer import factors_of
+from recurra.backends.cpu.tile_writer import clocks_of, factors_of
 from recurra.graph import Expression, Graph
 from recurra.graph.text import expression_text, text
 
@@ -131,7 +131,7 @@ class _Writer:
     def _sums(self, factors: tuple[Factor, ...]) -> Iterator[str]:
         """The sums of each sweep whose products are of this form."""
         for sweep in self.kernel.sweeps:
-            if factors_of(self.kernel.draft, sweep) == factors:
+            if factors_of(sweep, clocks_of(self.kernel.draft, sweep)) == factors:
                 own = [[self.named(p) for p in one.products] for one in sweep.accumulations]
                 yield "sums of " + ", ".join(map(" + ".join, own))
 

@@ -120,14 +120,13 @@ class TileProducts:
         ahead: ir.Value,
     ) -> tuple[ir.Value, dict[tuple[int, int], ir.Value]]:
         """(depth, sums) after one factor."""
+        form, line = self.form, ahead if self.fetches else None
         starts, depth = self._starts(b, rows, next(given), next(given)), next(given)
         if factor.rests is None:
-            also = fetching(ahead) if self.fetches else None
-            return depth, accumulate(b, self.form, starts, index(1), depth, *weights, also)
-        marks = self._starts(b, rows, next(given), next(given))
-        line = ahead if self.fetches else None
-        rests = factor.rests
-        return depth, accumulate_moving(b, self.form, rests, marks, starts, depth, *weights, line)
+            also = None if line is None else fetching(line)
+            return depth, accumulate(b, form, starts, index(1), depth, *weights, also)
+        marks, rests = self._starts(b, rows, next(given), next(given)), factor.rests
+        return depth, accumulate_moving(b, form, rests, marks, starts, depth, *weights, line)
 
     def _starts(
         self, b: ir.IRBuilder, rows: int, start: ir.Value, stride: ir.Value

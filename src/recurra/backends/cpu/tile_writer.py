@@ -6,7 +6,7 @@ and meet the rest of the equations there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import llvmlite.ir as ir
 
@@ -47,8 +47,8 @@ class TileWriter:
         self.part = draft.part(f"phase_{number}_{sweep.size}")
         self.places = Places(draft, self.part)
         self.rest = rest_of(draft, sweep)
-        self.clocks = {node: clock_of(draft.program, node) for node, _ in sweep.operands}
-        self.factors = factors_of(draft, sweep)
+        self.clocks = clocks_of(draft, sweep)
+        self.factors = factors_of(sweep, self.clocks)
         self.ahead = self._fetches_ahead()
         self.needed = self._needed()
         self.buffer: ir.Value | None = None
@@ -257,8 +257,8 @@ class TileWriter:
         ahead: ir.Value,
     ) -> None:
         arguments = [count, self.buffer, packed, ahead]
-        for operand, _ in self.sweep.operands:
-            depth, clock = index(self.draft.size(operand)), self.clocks[operand]
+        for (operand, _), clock in zip(self.sweep.operands, self.clocks, strict=True):
+            depth = index(self.draft.size(operand))
             arguments += [*self._rows_of(b, operand, row), depth]
             arguments += [] if clock is None else self._rows_of(b, clock.mark, row)
         products = TileProducts(self.form, self.tile.rows, vectors, self.factors, self.ahead)
@@ -299,11 +299,14 @@ class TileWriter:
         loop(b, index(0), count, 1, each_row, "tile_rows")
 
 
-def factors_of(draft: Draft, sweep: Sweep) -> tuple[Factor, ...]:
-    """What the matrices of a sweep are multiplied with."""
-    factors = []
-    for operand, users in sweep.operands:
-        clock = clock_of(draft.program, operand)
-        sums = tuple(number for number, _ in users)
-        factors.append(Factor(sums, None if clock is None else clock.rests))
-    return tuple(factors)
+def clocks_of(draft: Draft, sweep: Sweep) -> list[Clock | None]:
+    """For each operand of a sweep the clock by which it rests."""
+    return [clock_of(draft.program, operand) for operand, _ in sweep.operands]
+
+
+def factors_of(sweep: Sweep, clocks: Sequence[Clock | None]) -> tuple[Factor, ...]:
+    """What the matrices of a sweep are multiplied with, by operands that have these clocks."""
+    return tuple(
+        Factor(tuple(number for number, _ in users), None if clock is None else clock.rests)
+        for (_, users), clock in zip(sweep.operands, clocks, strict=True)
+    )
